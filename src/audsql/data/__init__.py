@@ -1,0 +1,1 @@
+"""Own data: reading files, ids, and the engines that evaluate sets of people."""

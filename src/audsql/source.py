@@ -1,0 +1,116 @@
+"""Source texts and places in them.
+
+A place is a `Span`: a path and two offsets in code points of the text as it was read. Lines and
+columns are counted from 1, in code points; display widths are terminal cells (a full-width
+character takes two). Conversions happen here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Position", "Source", "SourceMap", "Span", "cell_width"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """The half-open range [start, end) of code points in the text at `path`."""
+
+    path: str
+    start: int
+    end: int
+
+    def to(self, other: Span) -> Span:
+        """The smallest span that covers this one and `other`, which is in the same text."""
+        return Span(self.path, min(self.start, other.start), max(self.end, other.end))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A line and a column, both counted from 1, the column in code points."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One text of the project: `path` is relative to the project folder, with forward slashes."""
+
+    path: str
+    text: str
+    _line_starts: tuple[int, ...] = field(default=(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        starts = [0]
+        find = self.text.find
+        at = find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = find("\n", at + 1)
+        object.__setattr__(self, "_line_starts", tuple(starts))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the UTF-8 text, in hexadecimal."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def position(self, offset: int) -> Position:
+        """Line and column of a code point offset; an offset past the end is the end."""
+        offset = max(0, min(offset, len(self.text)))
+        line = bisect.bisect_right(self._line_starts, offset)
+        return Position(line, offset - self._line_starts[line - 1] + 1)
+
+    def line_text(self, line: int) -> str:
+        """The text of a line (from 1) without its line ending; empty for a line out of range."""
+        if not 1 <= line <= len(self._line_starts):
+            return ""
+        start = self._line_starts[line - 1]
+        end = self._line_starts[line] if line < len(self._line_starts) else len(self.text)
+        return self.text[start:end].rstrip("\r\n")
+
+    @property
+    def line_count(self) -> int:
+        return len(self._line_starts)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMap:
+    """All texts of a project by path, in path order."""
+
+    sources: Mapping[str, Source]
+
+    @staticmethod
+    def of(sources: Iterable[Source]) -> SourceMap:
+        return SourceMap({source.path: source for source in sorted(sources, key=lambda s: s.path)})
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self.sources.values())
+
+    def get(self, path: str) -> Source | None:
+        return self.sources.get(path)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every path and text digest, in path order."""
+        total = hashlib.sha256()
+        for source in self:
+            total.update(f"{source.path}\0{source.digest}\n".encode("utf-8", "surrogatepass"))
+        return total.hexdigest()
+
+
+def cell_width(text: str) -> int:
+    """Terminal cells that `text` takes: 2 for wide characters, 0 for combining ones, else 1."""
+    if text.isascii():
+        return len(text)
+    return sum(_character_cells(character) for character in text)
+
+
+def _character_cells(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
