@@ -145,7 +145,8 @@ class UploadFunction:
 
 @dataclass(frozen=True, slots=True)
 class LineAudience:
-    """An audience of LINE's own: CLICK and IMP are created from a delivery, the others are found by name."""
+    """An audience of LINE's own: CLICK and IMP are created from one send of a delivery (`part`, from 0; 0 for
+    a delivery that was sent elsewhere), the others are found by name."""
 
     key: str
     account: str
@@ -154,6 +155,7 @@ class LineAudience:
     delivery: str | None = None
     url: str | None = None
     name: str | None = None
+    part: int = 0
 
 
 # --- sends ----------------------------------------------------------------------------------------

@@ -1,0 +1,58 @@
+# Each target sets itself up on a machine that has only Python 3.11 and pip.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test sweep bench spec check fmt lock dist clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The lock holds every package with its hashes; audsql itself is installed so that edits take effect.
+$(READY): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## run the example shop against the simulator
+	@$(BIN)/python examples/shop/demo.py
+
+test: $(READY) ## style, types and all tests
+	@$(BIN)/ruff check src tests examples
+	@$(BIN)/ruff format --check src tests examples
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -n $(WORKERS)
+
+sweep: $(READY) ## the long runs: every kill point, thousands of random worlds
+	@AUDSQL_SWEEP=1 $(BIN)/python -m pytest -n $(WORKERS) tests/properties tests/simulation
+
+bench: $(READY) ## evaluation over a million people, against plain SQL in the same run
+	@$(BIN)/python tests/bench/run.py
+
+spec: $(READY) ## the runnable cases of the language's rules
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/test_spec.py tests/test_catalog.py
+
+check: $(READY) ## check every example
+	@for folder in examples/*/; do $(BIN)/audsql check --project "$$folder" || exit 1; done
+
+fmt: $(READY) ## format the code and the examples
+	@$(BIN)/ruff check --fix --quiet src tests examples
+	@$(BIN)/ruff format src tests examples
+	@for folder in examples/*/; do $(BIN)/audsql fmt --project "$$folder" || exit 1; done
+
+lock: $(READY) ## write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --quiet -o requirements.lock
+
+dist: $(READY) ## build the wheel and the source archive into dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+clean: ## remove everything that make made
+	@rm -rf $(VENV) dist build bench-out demo-out .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

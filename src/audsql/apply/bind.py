@@ -1,0 +1,244 @@
+"""Binding: what own data and LINE say now, gathered into the facts that planning needs. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from audsql.apply.state import Resource, State
+from audsql.apply.world import World, as_found, atoms_needed, exclusions, own_atoms, source_of
+from audsql.compile.bind import without_empty
+from audsql.compile.bounds import bounds
+from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program
+from audsql.data.engine import Engine, SourceFacts
+from audsql.diag import Diagnostic
+from audsql.meaning.ir import Expression, Project, Uploaded
+from audsql.plan.audiences import Held
+from audsql.plan.facts import (
+    AudienceFacts,
+    DeliveryFacts,
+    Facts,
+    Movement,
+    PartFacts,
+    RemoteFacts,
+    Size,
+    SourceSummary,
+    UploadFacts,
+)
+from audsql.plan.occurrence import Known
+
+__all__ = [
+    "Bound",
+    "bind",
+    "bind_deliveries",
+    "held_line_audiences",
+    "held_uploads",
+    "known_occurrences",
+    "members_name",
+    "request_ids",
+    "upload_facts",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Facts, the world they were counted in, and the deliveries without empty uploads, by name."""
+
+    facts: Facts
+    world: World
+    deliveries: Mapping[str, CompiledDelivery]
+
+
+# --- what the state says --------------------------------------------------------------------------
+
+
+def current(state: State, address: str) -> Resource | None:
+    """The generation of an address that is in use or being made; None once it is released."""
+    live = [row for row in state.generations(address) if row.status in ("creating", "ready")]
+    return max(live, key=lambda row: row.generation, default=None)
+
+
+def members_name(row: Resource) -> str:
+    """Under which the engine keeps the members that LINE may have of this generation."""
+    return f"{row.address}.{row.generation}"
+
+
+def held_uploads(state: State) -> dict[str, Held]:
+    """Uploads at LINE by key. One that is still being made counts as holding nothing certain."""
+    held = {}
+    for address in sorted({row.address for row in state.resources if row.address.startswith("upload.")}):
+        row = current(state, address)
+        if row is not None and row.remote_id is not None:
+            fingerprint = row.fingerprint if row.status == "ready" else ""
+            held[row.function_key] = Held(row.remote_id, fingerprint or "", row.size or 0, row.expires_at)
+    return held
+
+
+def held_line_audiences(state: State) -> dict[str, int]:
+    rows = [row for row in state.resources if row.address.startswith("line_audience.")]
+    return {
+        row.function_key: row.remote_id
+        for row in rows
+        if row.remote_id is not None and row.status in ("creating", "ready")
+    }
+
+
+def known_occurrences(state: State) -> dict[str, tuple[Known, ...]]:
+    found: dict[str, list[Known]] = {}
+    for row in state.occurrences:
+        definition = str(row.document.get("definition", ""))
+        found.setdefault(row.delivery, []).append(Known(row.time, row.state, definition, row.at, row.not_after))
+    return {name: tuple(sorted(rows, key=lambda known: known.scheduled)) for name, rows in sorted(found.items())}
+
+
+def request_ids(state: State) -> dict[str, tuple[str, ...]]:
+    """LINE's request ids of the sends that were made, by delivery, in order of parts."""
+    found: dict[str, dict[int, str]] = {}
+    names = {row.id: row.delivery for row in state.occurrences}
+    for operation in state.operations:
+        accepted = operation.state in ("accepted", "sending", "succeeded")
+        if accepted and operation.request_id and operation.kind in ("narrowcast", "broadcast"):
+            delivery = names.get(operation.occurrence, "")
+            found.setdefault(delivery, {})[operation.part] = operation.request_id
+    return {name: tuple(parts[part] for part in sorted(parts)) for name, parts in sorted(found.items())}
+
+
+# --- what own data says -----------------------------------------------------------------------------
+
+
+def bind(
+    engine: Engine,
+    project: Project,
+    program: Program,
+    state: State,
+    remotes: Mapping[str, RemoteFacts],
+    active: Sequence[CompiledDelivery],
+    as_of: datetime,
+    as_of_given: bool,
+    now: datetime,
+) -> tuple[Bound | None, tuple[Diagnostic, ...]]:
+    """Evaluate everything a plan shows. `active`: the deliveries that still have something to do."""
+    audience_atoms = {atom.key: atom for one in project.audiences for atom in own_atoms(one.expression)}
+    needed = {atom.key: atom for atom in atoms_needed(active, program)} | audience_atoms
+    world, diagnostics = as_found(engine, tuple(needed[key] for key in sorted(needed)), as_of)
+    if world is None:
+        return None, diagnostics
+    deliveries, uploads = bind_deliveries(engine, program, state, world, active)
+    subtracted = exclusions(active)
+    excluded = {source_of(a) for a in needed.values() if a.key in subtracted.subtracted | subtracted.mixed}
+    facts = Facts(
+        as_of=as_of,
+        as_of_given=as_of_given,
+        now=now,
+        sources=tuple(
+            _source(engine, project, state, world, found, found.name in excluded, now)
+            for _, found in sorted(world.materialised.sources.items())
+        ),
+        uploads=uploads,
+        audiences=tuple(_audience(engine, state, world, one.name, one.expression) for one in project.audiences),
+        deliveries={one.name: _delivery(engine, world, one, project) for one in deliveries.values()},
+        remotes=remotes,
+    )
+    return Bound(facts, world, deliveries), diagnostics
+
+
+def bind_deliveries(
+    engine: Engine, program: Program, state: State, world: World, active: Sequence[CompiledDelivery]
+) -> tuple[dict[str, CompiledDelivery], dict[str, UploadFacts]]:
+    """The deliveries without the uploads that came out empty, and the facts of the others by key."""
+    keys = sorted({key for delivery in active for key in delivery.uploads})
+    facts = {key: upload_facts(engine, program, state, world, key) for key in keys}
+    empty = frozenset(key for key, one in facts.items() if one.size == 0)
+    deliveries = {delivery.name: without_empty(delivery, program, empty) for delivery in active}
+    return deliveries, {key: one for key, one in facts.items() if key not in empty}
+
+
+def upload_facts(engine: Engine, program: Program, state: State, world: World, key: str) -> UploadFacts:
+    """The size of one upload, and who enters and leaves against what LINE has."""
+    people = engine.evaluate(program.upload(key).expression, world.people)
+    row = current(state, f"upload.{key}")
+    before = engine.load(members_name(row)) if row is not None else None
+    size, fingerprint = engine.count(people), engine.fingerprint(people)
+    if before is None:
+        return UploadFacts(key, size, fingerprint, False, Movement(size if row is None else 0, 0))
+    entering, leaving = engine.delta(before, people)
+    return UploadFacts(key, size, fingerprint, True, Movement(engine.count(entering), engine.count(leaving)))
+
+
+def _size(engine: Engine, world: World, expression: Expression) -> Size:
+    low, high = bounds(expression)
+    low_count = engine.count(engine.evaluate(low, world.people))
+    if high is None:
+        return Size(low_count, None)
+    return Size(low_count, engine.count(engine.evaluate(high, world.people)))
+
+
+def _audience(engine: Engine, state: State, world: World, name: str, expression: Expression) -> AudienceFacts:
+    size = _size(engine, world, expression)
+    row = state.size(f"audience.{name}")
+    if row is None:
+        return AudienceFacts(name, size)
+    low, high = row.attributes.get("low"), row.attributes.get("high")
+    previous = Size(int(low if low is not None else row.size), None if high is None else int(high))
+    before = engine.load(f"audience.{name}")
+    if before is None:
+        return AudienceFacts(name, size, previous)
+    low_set, high_set = bounds(expression)
+    now = engine.evaluate(low_set if high_set is None else high_set, world.people)
+    entering, leaving = engine.delta(before, now)
+    return AudienceFacts(name, size, previous, Movement(engine.count(entering), engine.count(leaving)))
+
+
+def _delivery(engine: Engine, world: World, compiled: CompiledDelivery, project: Project) -> DeliveryFacts:
+    size = _size(engine, world, compiled.reach)
+    delivery = project.delivery(compiled.name)
+    limit = delivery.limit if delivery else None
+    if limit is not None:
+        size = Size(min(size.low, limit), limit if size.high is None else min(size.high, limit))
+    parts = []
+    for send in compiled.sends:
+        bound: Expression | None = None
+        if isinstance(send, Narrowcast):
+            bound = send.bound
+        elif isinstance(send, Multicast):
+            bound = send.members
+        count = None if bound is None else engine.count(engine.evaluate(bound, world.people))
+        parts.append(PartFacts(send.part, count))
+    return DeliveryFacts(compiled.name, size, tuple(parts))
+
+
+def _source(
+    engine: Engine,
+    project: Project,
+    state: State,
+    world: World,
+    found: SourceFacts,
+    exclusion: bool,
+    now: datetime,
+) -> SourceSummary:
+    previous = state.size(f"source.{found.name}")
+    summary = SourceSummary(
+        found.name, found.kind, found.digest, found.rows, found.people, found.encoding, exclusion,
+        previous.size if previous else None,
+    )  # fmt: skip
+    if exclusion and found.kind == "upload":
+        left = _people_gone(engine, world, found.name)
+        summary = replace(summary, left=left)
+    elif exclusion:
+        summary = replace(summary, left=0)
+    table = next((one for one in project.tables if one.name == found.name), None)
+    if table and table.fresh_hours is not None and found.modified is not None:
+        age = now - found.modified
+        if age > timedelta(hours=table.fresh_hours):
+            late = int((age - timedelta(hours=table.fresh_hours)).total_seconds() // 3600) + 1
+            summary = replace(summary, late_hours=late)
+    return summary
+
+
+def _people_gone(engine: Engine, world: World, name: str) -> int | None:
+    """How many people of the last applied list are not in the list now; None where that is not known."""
+    before, now = engine.load(f"source.{name}"), world.people.get(Uploaded(name).key)
+    if before is None or now is None:
+        return None
+    return engine.count(engine.delta(before, now)[1])

@@ -1,0 +1,353 @@
+"""Carrying out an approved plan, and what is due later: audiences first, then sends, one after the other.
+
+Order inside a run (design.md §5): occurrences that were begun, then audiences, then sends by their
+time, then releases, then lazy deletions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from audsql.apply.audiences import (
+    Ready,
+    delete_released,
+    ensure_line_audience,
+    ensure_upload,
+    release,
+    wait_until_ready,
+)
+from audsql.apply.bind import bind_deliveries, known_occurrences, request_ids
+from audsql.apply.context import Context, Stop
+from audsql.apply.deliver import deliver
+from audsql.apply.sends import settle_late
+from audsql.apply.state import AppliedPlan, KnownSize, Occurrence, Resource, SpentPlan, occurrence_id, row_id
+from audsql.apply.world import World, as_approved
+from audsql.compile.program import CompiledDelivery
+from audsql.diag import error
+from audsql.line.outcome import Found
+from audsql.meaning.ir import Uploaded
+from audsql.plan.audiences import find_named
+from audsql.plan.definition import definition_digest
+from audsql.plan.facts import RemoteFacts
+from audsql.plan.occurrence import not_after
+from audsql.plan.plan import Desired, Wanted, desired
+
+__all__ = ["carry_out", "execute", "run_due"]
+
+_ACTIVE = ("send", "schedule", "update", "keep", "resume")
+_NEEDS_A_PERSON = ("in_doubt", "missed", "failed")
+
+
+def execute(context: Context, plan: Mapping[str, Any], digest: str, resuming: bool) -> int:
+    """Approve a plan and carry it out. Returns the exit code; Stop and store failures pass through."""
+    if not resuming:
+        _approve(context, plan, digest)
+    code = carry_out(context)
+    if code == 0 or code == 7:
+        _remember(context, plan)
+        applied = context.state().applied(digest)
+        if applied is not None and applied.outcome is None:
+            ended = replace(applied, outcome="done" if code == 0 else "needs_a_person", ended_at=context.steady_now())
+            context.put("plan.applied", ended)
+    return code
+
+
+def run_due(context: Context) -> int:
+    """Send what was approved earlier and is due now, and close what is too late."""
+    return carry_out(context)
+
+
+# --- approval -----------------------------------------------------------------------------------------
+
+
+def _approve(context: Context, plan: Mapping[str, Any], digest: str) -> None:
+    """One transaction: the plan is spent, its deliveries are scheduled, cancelled ones are cancelled."""
+    state = context.state()
+    now = context.steady_now()
+    rows: list[Any] = [
+        SpentPlan(digest, now),
+        AppliedPlan(digest, state.serial, now, context.options.holder, summary=dict(plan["summary"])),
+    ]
+    pins = {source["name"]: source["digest"] for source in plan["sources"]}
+    for entry in plan["deliveries"]:
+        if entry["action"] in ("send", "schedule", "update", "keep"):
+            rows.append(_scheduled(context, state.occurrence, entry, plan, digest, pins))
+    for entry in plan["cancelled"]:
+        name = entry["address"].removeprefix("delivery.")
+        for row in state.occurrences:
+            if row.delivery == name and row.time == entry["occurrence"] and row.state in ("planned", "scheduled"):
+                rows.append(replace(row, state="cancelled"))
+    context.write("plan.approved", *rows)
+
+
+def _scheduled(
+    context: Context, find: Any, entry: Mapping[str, Any], plan: Mapping[str, Any], digest: str, pins: Mapping[str, str]
+) -> Occurrence:
+    name, account = entry["address"].removeprefix("delivery."), entry["account"]
+    at = datetime.fromisoformat(entry["at"]) if entry["at"] else None
+    known = find(occurrence_id(account, name, entry["occurrence"]))
+    end = not_after(at) if at else (known.not_after if known and known.not_after else None)
+    document = {
+        "definition": entry["definition"],
+        "as_of": plan["as_of"],
+        "as_of_given": plan["as_of_given"],
+        "pins": dict(pins),
+        "part_bounds": entry["part_bounds"],
+        "limits": {str(send["part"]): send["limit"] for send in entry["sends"]},
+    }
+    fresh = Occurrence(
+        account, name, entry["occurrence"], "scheduled", digest, at, end or not_after(context.now(account)), document
+    )
+    return replace(fresh, stamp=known.stamp) if known else fresh
+
+
+# --- carrying out -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Occurrences that were approved over the same data. `begun`: some request may have left already."""
+
+    occurrences: tuple[Occurrence, ...]
+    begun: bool
+
+
+def carry_out(context: Context) -> int:
+    """Everything approved that is not over: audiences, due sends, releases. Returns the exit code."""
+    code = 0
+    for group in _groups(context):
+        code = max(code, _carry_out_group(context, group))
+    needed = _still_needed(context)
+    if code in (0, 7):
+        release(context, needed)
+        delete_released(context)
+    attention = any(row.state in _NEEDS_A_PERSON for row in context.state().occurrences)
+    return 7 if attention and code in (0, 7) else code
+
+
+def _groups(context: Context) -> list[_Group]:
+    """The open occurrences by the data they were approved over, those that were begun first."""
+    found: dict[tuple[bool, str], list[Occurrence]] = {}
+    for row in context.state().occurrences:
+        if row.state not in ("scheduled", "sending") or row.account not in context.clients:
+            continue
+        begun = row.state == "sending"
+        pins = repr((sorted(dict(row.document.get("pins", {})).items()), row.document.get("as_of")))
+        found.setdefault((not begun, pins), []).append(row)
+    return [_Group(tuple(found[key]), not key[0]) for key in sorted(found)]
+
+
+def _carry_out_group(context: Context, group: _Group) -> int:
+    open_rows = tuple(row for row in group.occurrences if not _closed_for_lateness(context, row))
+    wanted = [(row, *_compiled(context, row)) for row in open_rows]
+    changed = [row for row, compiled, same in wanted if compiled is None or not same]
+    for row in changed:
+        context.diagnostics.append(error("AUD0863", None, delivery=row.delivery))
+    usable = [(row, compiled) for row, compiled, same in wanted if compiled is not None and same]
+    if not usable:
+        return 5 if changed else 0
+    world = _world(context, [compiled for _, compiled in usable], usable[0][0])
+    if world is None:
+        return 5
+    deliveries = [compiled for _, compiled in usable]
+    forms, _ = bind_deliveries(context.engine, context.program, context.state(), world, deliveries)
+    rows = [row for row, _ in usable if row.delivery in forms]
+    ready = _prepare(context, rows, forms, world)
+    code = max((_send_if_due(context, row, forms[row.delivery], world, ready) for row in rows), default=0)
+    return max(code, 5 if changed else 0)
+
+
+def _closed_for_lateness(context: Context, row: Occurrence) -> bool:
+    now = context.now(row.account)
+    if row.not_after is None or now <= row.not_after:
+        return False
+    return settle_late(context, row, now).state in _NEEDS_A_PERSON
+
+
+def _compiled(context: Context, row: Occurrence) -> tuple[CompiledDelivery | None, bool]:
+    """The delivery as the project has it now, and whether that is what was approved."""
+    delivery = context.project.delivery(row.delivery)
+    compiled = next((one for one in context.program.deliveries if one.name == row.delivery), None)
+    if delivery is None or compiled is None:
+        return None, False
+    digest = definition_digest(delivery, compiled, context.messages)
+    return compiled, digest == row.document.get("definition")
+
+
+def _world(context: Context, deliveries: Sequence[CompiledDelivery], row: Occurrence) -> World | None:
+    as_of = datetime.fromisoformat(str(row.document["as_of"]))
+    now = context.now(row.account)
+    exclusions_as_of = as_of if row.document.get("as_of_given") else max(as_of, now)
+    pins = {str(name): str(digest) for name, digest in dict(row.document.get("pins", {})).items()}
+    world, diagnostics = as_approved(
+        context.engine, context.project, deliveries, context.program, pins, as_of, exclusions_as_of,
+        context.options.accept_shrunk,
+    )  # fmt: skip
+    context.diagnostics.extend(diagnostics)
+    return world
+
+
+def _aim(context: Context, account: str) -> Desired:
+    return desired(
+        context.project,
+        context.program,
+        {},
+        context.messages,
+        known_occurrences(context.state()),
+        context.now(account),
+    )
+
+
+def _prepare(
+    context: Context, rows: Sequence[Occurrence], forms: Mapping[str, CompiledDelivery], world: World
+) -> dict[str, list[Ready]]:
+    """Make the audiences of these occurrences ready, by function key."""
+    if not rows:
+        return {}
+    aim = _aim(context, rows[0].account)
+    ends = {row.delivery: row.not_after or context.now(row.account) for row in rows}
+    needs: dict[str, list[str]] = {}
+    for row in rows:
+        for key in (*forms[row.delivery].uploads, *forms[row.delivery].audiences):
+            needs.setdefault(key, []).append(row.delivery)
+    made: list[Resource] = []
+    for key in sorted(needs):
+        until = max(ends[name] for name in needs[key])
+        by = aim.needed_by.get(key, tuple(sorted(needs[key])))
+        upload = next((one for one in context.program.uploads if one.key == key), None)
+        if upload is not None:
+            made.append(ensure_upload(context, upload, world, until, by))
+        else:
+            made.extend(_line_resources(context, key, by))
+    named = _named(context, needs)
+    deadline = context.now(rows[0].account) + timedelta(seconds=context.options.audience_wait_seconds)
+    ready, late = wait_until_ready(context, made, deadline)
+    for unready in late:
+        context.diagnostics.append(error("AUD0852", None, name=unready.name, kind=unready.kind))
+    return {**ready, **named}
+
+
+def _line_resources(context: Context, key: str, needed_by: tuple[str, ...]) -> list[Resource]:
+    audience = context.program.audience(key)
+    if audience.kind not in ("CLICK", "IMP"):
+        return []
+    source = context.project.delivery(audience.delivery or "")
+    sent = source.sent_request_id if source else None
+    ids = (sent,) if sent else request_ids(context.state()).get(audience.delivery or "", ())
+    made = [ensure_line_audience(context, audience, part, one, needed_by) for part, one in enumerate(ids)]
+    if not ids or any(row is None for row in made):
+        context.say("waiting_for_delivery", delivery=audience.delivery, label=audience.label)
+        return []
+    return [row for row in made if row is not None]
+
+
+def _named(context: Context, keys: Mapping[str, Sequence[str]]) -> dict[str, list[Ready]]:
+    """Audiences that were made in LINE's own tools, found by name."""
+    found: dict[str, list[Ready]] = {}
+    for audience in context.program.audiences:
+        if audience.key not in keys or audience.kind in ("CLICK", "IMP", "REDELIVERY"):
+            continue
+        remote = _remote_audiences(context, audience.account, shared=audience.kind == "SHARED")
+        same = find_named(remote, audience)
+        if len(same) == 1 and same[0].status == "READY":
+            found[audience.key] = [Ready(audience.key, same[0].id, same[0].count, None)]
+        else:
+            context.diagnostics.append(
+                error("AUD0711", None, name=audience.name or "", kind=audience.kind, account=audience.account)
+            )
+    return found
+
+
+def _remote_audiences(context: Context, account: str, shared: bool) -> RemoteFacts:
+    from audsql.apply.remote import audience_facts
+
+    client = context.client(account)
+    outcome = client.shared_audiences() if shared else client.audiences()
+    if not isinstance(outcome, Found):
+        raise Stop(4, (error("AUD0862", None, account=account),))
+    return RemoteFacts(account, "", tuple(audience_facts(one, shared) for one in outcome.value), None, None, None)
+
+
+def _send_if_due(
+    context: Context,
+    row: Occurrence,
+    form: CompiledDelivery,
+    world: World,
+    ready: Mapping[str, list[Ready]],
+) -> int:
+    now = context.now(row.account)
+    if row.at is not None and now < row.at:
+        context.say("scheduled", delivery=row.delivery, at=row.at.isoformat())
+        return 0
+    missing = [key for key in (*form.uploads, *form.audiences) if key not in ready and not _is_redelivery(context, key)]
+    if missing:
+        context.say("not_ready", delivery=row.delivery)
+        return 4 if not form.waits_for else 0
+    return deliver(context, row, form, world, ready)
+
+
+def _is_redelivery(context: Context, key: str) -> bool:
+    audience = next((one for one in context.program.audiences if one.key == key), None)
+    return audience is not None and audience.kind == "REDELIVERY"
+
+
+def _still_needed(context: Context) -> dict[str, tuple[str, ...]]:
+    """Keys that some delivery of the project still needs; a state without accounts needs all it has."""
+    needed: dict[str, tuple[str, ...]] = {}
+    for account in sorted(context.clients):
+        aim = _aim(context, account)
+        open_names = {
+            one.delivery.name for one in aim.wanted if one.delivery.account == account and _is_open(context, one)
+        }
+        for key, names in aim.needed_by.items():
+            if open_names & set(names):
+                needed[key] = tuple(sorted({*needed.get(key, ()), *(open_names & set(names))}))
+    return needed
+
+
+def _is_open(context: Context, one: Wanted) -> bool:
+    return one.verdict.action in _ACTIVE
+
+
+# --- remembering ---------------------------------------------------------------------------------------
+
+
+def _remember(context: Context, plan: Mapping[str, Any]) -> None:
+    """Keep the sizes that the next plan compares with."""
+    now = context.steady_now()
+    state = context.state()
+    rows: list[KnownSize] = []
+    for one in plan["audiences"]:
+        people = one["people"]
+        attributes = {"low": people["low"], "high": people["high"]}
+        rows.append(KnownSize(f"audience.{one['name']}", people["low"], now, attributes=attributes))
+    for one in plan["sources"]:
+        rows.append(KnownSize(f"source.{one['name']}", one["people"], now, one["digest"]))
+    known = {row_id(row): row for row in state.sizes}
+    changed = []
+    for row in rows:
+        before = known.get(row.name)
+        if before is None:
+            changed.append(row)
+        elif (before.size, before.fingerprint, dict(before.attributes)) != (
+            row.size, row.fingerprint, dict(row.attributes)
+        ):  # fmt: skip
+            changed.append(replace(row, stamp=before.stamp))
+    if changed:
+        context.write("sizes.kept", *changed)
+    _keep_lists(context, plan)
+
+
+def _keep_lists(context: Context, plan: Mapping[str, Any]) -> None:
+    """Keep the members of lists that are subtracted, so that a list that shrinks is noticed."""
+    names = [one["name"] for one in plan["sources"] if one["exclusion"] and one["kind"] == "upload"]
+    pins = {one["name"]: one["digest"] for one in plan["sources"]}
+    as_of = datetime.fromisoformat(plan["as_of"])
+    for name in names:
+        atom = Uploaded(name)
+        materialised, _ = context.engine.materialise((atom,), as_of, pins)
+        if atom.key in materialised.people:
+            context.engine.save(f"source.{name}", materialised.people[atom.key])

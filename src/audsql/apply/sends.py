@@ -1,0 +1,249 @@
+"""The sends themselves: frozen, journalled, asked for with a fixed key, and never late.
+
+At most one request of an occurrence is ever accepted: its key follows from the occurrence and not from
+the run, and no attempt leaves outside the window in which LINE remembers the key (reliability.md §4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from audsql.apply.context import Context, Stop
+from audsql.apply.state import Occurrence, Operation
+from audsql.diag import error
+from audsql.line.client import SendKind
+from audsql.line.outcome import Accepted, AlreadyAccepted, Found, Limited, Refused, SendOutcome
+
+__all__ = ["Part", "PartState", "retry_key", "send_part", "settle_late"]
+
+# A request may take this long in all; none is begun that could arrive after the window (§4.6 step 5).
+REQUEST_SECONDS = 60
+PROGRESS_POLL_SECONDS = (2, 5, 10, 20, 30, 60)
+RETRY_PAUSE_SECONDS = (2, 5, 10, 30, 60)
+PROGRESS_WAIT_SECONDS = 4 * 60 * 60
+
+PartState = Literal["succeeded", "failed", "in_doubt", "missed", "rejected", "later"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One request to be made. `body` is None where it must be read from the journal or cannot be made again."""
+
+    part: int
+    kind: SendKind
+    body: bytes
+    chunk: int = 0
+    chunks: int = 1
+    keep_body: bool = True
+
+
+def retry_key(bot_id: str, occurrence: str, part: int, generation: int, chunk: int) -> str:
+    """A UUID from the send's identity alone: a lost state or a second runner makes the same one."""
+    text = "\n".join(("audsql/v1", bot_id, occurrence, str(part), str(generation), str(chunk)))
+    return str(uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=5))
+
+
+def known_operation(context: Context, occurrence: Occurrence, part: int, chunk: int) -> Operation | None:
+    """The newest generation of a part's request as recorded."""
+    rows = [row for row in context.state().operations_of(occurrence.id) if row.part == part and row.chunk == chunk]
+    return max(rows, key=lambda row: row.generation, default=None)
+
+
+def send_part(context: Context, occurrence: Occurrence, part: Part) -> PartState:
+    """Bring one request to its end, from wherever an earlier run left it."""
+    operation = known_operation(context, occurrence, part.part, part.chunk)
+    if operation is None:
+        operation = _new_operation(context, occurrence, part)
+    if operation.state in ("succeeded", "failed", "in_doubt", "missed", "rejected"):
+        return operation.state
+    if operation.state in ("resolved_sent", "resolved_not_sent"):
+        return "succeeded"
+    if operation.state == "pending":
+        frozen = _freeze(context, occurrence, operation, part)
+        if frozen is None:
+            return _close(context, operation, "missed")
+        operation = frozen
+    if operation.state == "intent":
+        outcome = _ask(context, occurrence, operation, part)
+        if not isinstance(outcome, Operation):
+            return outcome
+        operation = outcome
+    return _follow(context, occurrence, operation)
+
+
+def _new_operation(context: Context, occurrence: Occurrence, part: Part) -> Operation:
+    key = retry_key(context.bots[occurrence.account], occurrence.id, part.part, 0, part.chunk)
+    operation = Operation(
+        occurrence.id, part.part, 0, part.kind, "pending", key, part.chunk, part.chunks,
+        not_before=occurrence.at, not_after=occurrence.not_after,
+    )  # fmt: skip
+    return context.put("send.pending", operation)
+
+
+def _freeze(context: Context, occurrence: Occurrence, operation: Operation, part: Part) -> Operation | None:
+    """Write the exact bytes down before the first attempt. None: the window has closed untried."""
+    if not _in_window(context, occurrence):
+        return None
+    digest = hashlib.sha256(part.body).hexdigest()
+    body = part.body if part.keep_body else None
+    return context.put("send.intent", replace(operation, state="intent", body=body, body_sha256=digest))
+
+
+def _in_window(context: Context, occurrence: Occurrence) -> bool:
+    now = context.now(occurrence.account)
+    started = occurrence.at is None or now >= occurrence.at
+    open_still = occurrence.not_after is None or now + timedelta(seconds=REQUEST_SECONDS) <= occurrence.not_after
+    return started and open_still
+
+
+def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: Part) -> Operation | PartState:
+    """Request until LINE answers with certainty, the window closes, or this run has asked long enough."""
+    client = context.client(occurrence.account)
+    body = context.store.body(operation.id) or part.body
+    if hashlib.sha256(body).hexdigest() != operation.body_sha256:
+        # The people it was frozen for cannot be made again: another body under this key must not leave.
+        return _close(context, operation, "in_doubt")
+    began = context.now(occurrence.account)
+    for attempt in range(1_000_000):
+        if not _in_window(context, occurrence):
+            return _close(context, operation, "in_doubt")
+        client.pace(part.kind)
+        outcome = _attempt(context, occurrence, operation, part.kind, body)
+        operation = context.put("send.attempt", replace(operation, attempts=operation.attempts + 1))
+        settled = _settle(context, occurrence, operation, outcome)
+        if settled is not None:
+            return settled
+        elapsed = (context.now(occurrence.account) - began).total_seconds()
+        if elapsed > context.options.send_retry_seconds:
+            raise Stop(4, (error("AUD0854", None, delivery=occurrence.delivery),))
+        client.sleep(RETRY_PAUSE_SECONDS[min(attempt, len(RETRY_PAUSE_SECONDS) - 1)])
+    return "later"
+
+
+def _attempt(
+    context: Context, occurrence: Occurrence, operation: Operation, kind: SendKind, body: bytes
+) -> SendOutcome:
+    """One request over a fresh connection; window and lease are looked at after it is open."""
+    client = context.client(occurrence.account)
+
+    def may_write() -> bool:
+        return _in_window(context, occurrence)
+
+    return context.request(f"send.{kind}", lambda: client.send(kind, body, operation.retry_key, may_write))
+
+
+def _settle(
+    context: Context, occurrence: Occurrence, operation: Operation, outcome: SendOutcome
+) -> Operation | PartState | None:
+    """What an outcome means; None: not certain, ask again."""
+    if isinstance(outcome, Accepted | AlreadyAccepted):
+        evidence = "409" if isinstance(outcome, AlreadyAccepted) else str(outcome.status)
+        accepted = replace(operation, state="accepted", request_id=outcome.request_id, evidence=evidence)
+        context.say("accepted", delivery=occurrence.delivery, part=operation.part + 1, request_id=outcome.request_id)
+        return context.put("send.accepted", accepted)
+    if isinstance(outcome, Refused) and outcome.status == 401:
+        # The token is wrong, not the send: nothing happened, and a later run asks again.
+        raise Stop(1, (error("AUD0859", None, account=occurrence.account),))
+    if isinstance(outcome, Refused):
+        refusal = ", ".join(outcome.codes) or outcome.message or str(outcome.status)
+        rejected = replace(operation, state="rejected", evidence=str(outcome.status))
+        context.put("send.rejected", rejected)
+        context.diagnostics.append(
+            error("AUD0855", None, delivery=occurrence.delivery, part=operation.part + 1, refusal=refusal)
+        )
+        return "rejected"
+    if isinstance(outcome, Limited) and outcome.kind == "monthly":
+        context.diagnostics.append(error("AUD0857", None, delivery=occurrence.delivery))
+        raise Stop(4)
+    return None
+
+
+def _follow(context: Context, occurrence: Occurrence, operation: Operation) -> PartState:
+    """Wait for the end of a narrowcast; the other kinds are over once they are accepted."""
+    if operation.kind != "narrowcast":
+        context.put("send.succeeded", replace(operation, state="succeeded", phase="succeeded"))
+        return "succeeded"
+    client = context.client(occurrence.account)
+    began = context.now(occurrence.account)
+    for attempt in range(1_000_000):
+        found = client.progress(operation.request_id or "")
+        if isinstance(found, Found) and found.value.over:
+            return _finished(context, occurrence, operation, found.value)
+        if isinstance(found, Refused):
+            # LINE forgets progress after 14 days; what was accepted stays accepted.
+            return _close(context, operation, "in_doubt")
+        elapsed = (context.now(occurrence.account) - began).total_seconds()
+        if elapsed > PROGRESS_WAIT_SECONDS:
+            raise Stop(4, (error("AUD0856", None, delivery=occurrence.delivery),))
+        client.sleep(PROGRESS_POLL_SECONDS[min(attempt, len(PROGRESS_POLL_SECONDS) - 1)])
+    return "later"
+
+
+def _finished(context: Context, occurrence: Occurrence, operation: Operation, progress: Any) -> PartState:
+    named = {
+        "success": progress.success_count, "failure": progress.failure_count, "target": progress.target_count
+    }  # fmt: skip
+    counts = {name: count for name, count in named.items() if count is not None}
+    state: Literal["succeeded", "failed"] = "succeeded" if progress.phase == "succeeded" else "failed"
+    context.put(
+        f"send.{state}",
+        replace(operation, state=state, phase=progress.phase, error_code=progress.error_code, counts=counts),
+    )
+    context.say(state, delivery=occurrence.delivery, part=operation.part + 1, **counts)
+    if state == "failed":
+        context.diagnostics.append(
+            error(
+                "AUD0858",
+                None,
+                delivery=occurrence.delivery,
+                part=operation.part + 1,
+                error_code=progress.error_code,
+            )
+        )
+    return state
+
+
+def _close(context: Context, operation: Operation, state: Literal["in_doubt", "missed"]) -> PartState:
+    context.put(f"send.{state}", replace(operation, state=state, evidence="window"))
+    return state
+
+
+def settle_late(context: Context, occurrence: Occurrence, now: datetime) -> Occurrence:
+    """Close an occurrence whose window has passed: what was never tried is missed, the rest in doubt."""
+    rows = context.state().operations_of(occurrence.id)
+    states: set[str] = set()
+    for row in rows:
+        if row.state == "intent":
+            _close(context, row, "in_doubt")
+            states.add("in_doubt")
+        elif row.state == "pending":
+            _close(context, row, "missed")
+            states.add("missed")
+        else:
+            states.add(row.state)
+    if states & {"accepted", "sending"}:
+        return occurrence
+    if "in_doubt" in states:
+        state: Literal["in_doubt", "missed", "failed"] = "in_doubt"
+    else:
+        state = "failed" if states & {"failed", "rejected"} else "missed"
+    context.say(state, delivery=occurrence.delivery)
+    return context.put(f"occurrence.{state}", replace(occurrence, state=state))
+
+
+def multicast_parts(
+    part: int,
+    chunks: Sequence[Sequence[str]],
+    build: Callable[[Sequence[str]], bytes],
+) -> tuple[Part, ...]:
+    """A multicast's requests: bodies hold ids and are therefore never kept in the journal."""
+    return tuple(
+        Part(part, "multicast", build(ids), index, len(chunks), keep_body=False)
+        for index, ids in enumerate(chunks)
+        if ids
+    )

@@ -1,0 +1,69 @@
+"""A person's word on what the journal cannot know: was it sent or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from audsql.apply.state import Occurrence, Operation, Resolution, State
+from audsql.apply.store import Lease, Store
+from audsql.diag import Diagnostic, error
+from audsql.meaning.ir import Project
+from audsql.plan.definition import occurrence_time
+
+__all__ = ["settle_by_person"]
+
+
+def settle_by_person(
+    store: Store, lease: Lease, project: Project, subject: str, verdict: str, reason: str, by: str, now: datetime
+) -> tuple[Diagnostic, ...]:
+    """Write the verdict (`sent` or `not-sent`) and its reason down.
+
+    `sent` closes the occurrence as done. `not-sent` closes it as cancelled: the same delivery then needs
+    a new name or time, because a retry key of the old one may still be alive at LINE. For a delivery that
+    the state has never heard of, `not-sent` only records that a person looked, and it can be planned.
+    """
+    state = store.snapshot()
+    rows = _occurrences(state, subject)
+    if not rows:
+        return _unknown_to_the_state(store, lease, project, state, subject, verdict, reason, by, now)
+    open_rows = [row for row in rows if row.state in ("in_doubt", "missed", "failed")]
+    if not open_rows:
+        return (error("AUD0865", None, subject=subject, state=rows[-1].state),)
+    written: list[Any] = []
+    for row in open_rows:
+        written += [_resolved(one, verdict) for one in state.operations_of(row.id) if one.state == "in_doubt"]
+        written.append(replace(row, state="done" if verdict == "sent" else "cancelled"))
+        written.append(Resolution(row.id, verdict, reason, by, now))
+    store.write(lease, now, "resolved", *written)
+    return ()
+
+
+def _resolved(operation: Operation, verdict: str) -> Operation:
+    return replace(operation, state="resolved_sent" if verdict == "sent" else "resolved_not_sent", evidence="person")
+
+
+def _occurrences(state: State, subject: str) -> list[Occurrence]:
+    """By the delivery's name, the occurrence's id, or the id of one of its requests."""
+    return [row for row in state.occurrences if subject in (row.delivery, row.id) or subject.startswith(f"{row.id}#")]
+
+
+def _unknown_to_the_state(
+    store: Store,
+    lease: Lease,
+    project: Project,
+    state: State,
+    subject: str,
+    verdict: str,
+    reason: str,
+    by: str,
+    now: datetime,
+) -> tuple[Diagnostic, ...]:
+    delivery = project.delivery(subject)
+    if delivery is None or delivery.sent_request_id is not None:
+        return (error("AUD0866", None, subject=subject),)
+    time = occurrence_time(delivery)
+    row = Occurrence(delivery.account, delivery.name, time, "done" if verdict == "sent" else "planned", "", delivery.at)
+    store.write(lease, now, "resolved", row, Resolution(row.id, verdict, reason, by, now))
+    return ()

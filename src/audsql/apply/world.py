@@ -1,0 +1,164 @@
+"""Own data as it stood when the plan was approved, with what is subtracted as it stands now.
+
+Between a plan and its sends data moves. What was approved is the set of people at that time; what may
+happen to it afterwards is that people drop out, never that people come in. So sources that only ever
+add are pinned to the digests of the plan, and sources that are subtracted are read again: whoever was
+excluded then or is excluded now stays out (design.md §5, reliability.md T38).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program
+from audsql.data.engine import Engine, Materialised, People
+from audsql.diag import Diagnostic, error, has_errors
+from audsql.meaning.ir import And, Atom, Expression, Leaf, Not, Or, Project, atoms_of
+
+__all__ = ["Polarity", "World", "as_approved", "as_found", "atoms_needed", "exclusions", "own_atoms", "source_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Own atoms evaluated: `people` by atom key. `digests` by source name."""
+
+    people: Mapping[str, People]
+    materialised: Materialised
+
+    @property
+    def digests(self) -> dict[str, str]:
+        return {name: facts.digest for name, facts in sorted(self.materialised.sources.items())}
+
+
+@dataclass(frozen=True, slots=True)
+class Polarity:
+    """Keys of own atoms that are only subtracted, and of those that are both added and subtracted."""
+
+    subtracted: frozenset[str]
+    mixed: frozenset[str]
+
+
+def own_atoms(expression: Expression) -> tuple[Atom, ...]:
+    return tuple(atom for atom in atoms_of(expression) if atom.world == "own")
+
+
+def source_of(atom: Atom) -> str:
+    """The name of the upload or table that an own atom is read from."""
+    return str(getattr(atom, "source", None) or getattr(atom, "table", ""))
+
+
+def atoms_needed(deliveries: Sequence[CompiledDelivery], program: Program) -> tuple[Atom, ...]:
+    """Every own atom that these deliveries' uploads, bounds and members are made of, by key."""
+    expressions: list[Expression] = [delivery.reach for delivery in deliveries]
+    expressions += [program.upload(key).expression for delivery in deliveries for key in delivery.uploads]
+    for delivery in deliveries:
+        for send in delivery.sends:
+            if isinstance(send, Multicast):
+                expressions.append(send.members)
+            elif isinstance(send, Narrowcast) and send.bound is not None:
+                expressions.append(send.bound)
+    found = {atom.key: atom for expression in expressions for atom in own_atoms(expression)}
+    return tuple(found[key] for key in sorted(found))
+
+
+def exclusions(deliveries: Sequence[CompiledDelivery]) -> Polarity:
+    """How own atoms are used by all these deliveries together, read off their reach."""
+    added: set[str] = set()
+    subtracted: set[str] = set()
+    for delivery in deliveries:
+        _polarity(delivery.reach, added, subtracted)
+    return Polarity(frozenset(subtracted - added), frozenset(subtracted & added))
+
+
+def _polarity(expression: Expression, added: set[str], subtracted: set[str]) -> None:
+    seen: set[tuple[str, bool]] = set()
+    stack: list[tuple[Expression, bool]] = [(expression, True)]
+    while stack:
+        node, positive = stack.pop()
+        if (node.key, positive) in seen:
+            continue
+        seen.add((node.key, positive))
+        match node:
+            case Leaf(atom):
+                if atom.world == "own":
+                    (added if positive else subtracted).add(node.key)
+            case Not(operand):
+                stack.append((operand, not positive))
+            case And(operands) | Or(operands):
+                stack.extend((operand, positive) for operand in operands)
+
+
+def as_found(engine: Engine, atoms: Sequence[Atom], as_of: datetime) -> tuple[World | None, tuple[Diagnostic, ...]]:
+    """The world as the files stand now."""
+    materialised, diagnostics = engine.materialise(atoms, as_of)
+    if has_errors(diagnostics):
+        return None, diagnostics
+    return World(materialised.people, materialised), diagnostics
+
+
+def as_approved(
+    engine: Engine,
+    project: Project,
+    deliveries: Sequence[CompiledDelivery],
+    program: Program,
+    pinned: Mapping[str, str],
+    as_of: datetime,
+    exclusions_as_of: datetime,
+    accepted_shrunk: frozenset[str],
+) -> tuple[World | None, tuple[Diagnostic, ...]]:
+    """The approved world, minus everybody who is excluded now.
+
+    `pinned` are the digests of the approved plan by source name. Errors: a pinned source that is neither
+    cached nor unchanged, a source that is both added and subtracted and has changed (both make the plan
+    stale, AUD0625), an exclusion that lost people (AUD0703).
+    """
+    atoms = atoms_needed(deliveries, program)
+    polarity = exclusions(deliveries)
+    planned, diagnostics = engine.materialise(atoms, as_of, pinned)
+    if has_errors(diagnostics):
+        return None, diagnostics
+    missing = sorted({source_of(atom) for atom in atoms if atom.key not in planned.people})
+    if missing:
+        return None, tuple(error("AUD0625", None, name=name) for name in missing)
+    fresh_atoms = [atom for atom in atoms if atom.key in polarity.subtracted | polarity.mixed]
+    if not fresh_atoms:
+        return World(planned.people, planned), diagnostics
+    latest, found = engine.materialise(fresh_atoms, exclusions_as_of)
+    diagnostics = (*diagnostics, *found)
+    if has_errors(found):
+        return None, diagnostics
+    return _merged(engine, planned, latest, fresh_atoms, polarity, accepted_shrunk, diagnostics)
+
+
+def _merged(
+    engine: Engine,
+    planned: Materialised,
+    latest: Materialised,
+    fresh_atoms: Sequence[Atom],
+    polarity: Polarity,
+    accepted_shrunk: frozenset[str],
+    diagnostics: tuple[Diagnostic, ...],
+) -> tuple[World | None, tuple[Diagnostic, ...]]:
+    people = dict(planned.people)
+    problems: list[Diagnostic] = []
+    for atom in fresh_atoms:
+        name = source_of(atom)
+        entering, leaving = engine.delta(planned.people[atom.key], latest.people[atom.key])
+        if atom.key in polarity.mixed and (engine.count(entering) or engine.count(leaving)):
+            problems.append(error("AUD0625", None, name=name))
+        shrunk = atom.key in polarity.subtracted and _is_list(atom) and engine.count(leaving)
+        if shrunk and name not in accepted_shrunk:
+            before, after = engine.count(planned.people[atom.key]), engine.count(latest.people[atom.key])
+            problems.append(error("AUD0703", None, name=name, before=before, after=after, left=engine.count(leaving)))
+        if atom.key in polarity.subtracted:
+            people[atom.key] = engine.union(planned.people[atom.key], latest.people[atom.key])
+    if problems:
+        return None, (*diagnostics, *problems)
+    return World(people, planned), diagnostics
+
+
+def _is_list(atom: Atom) -> bool:
+    """Lists must not shrink unseen; people leave the windows of tables in the ordinary course of time."""
+    return hasattr(atom, "source")

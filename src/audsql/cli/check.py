@@ -1,0 +1,54 @@
+"""`audsql check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audsql import __version__
+from audsql.cli.console import Console, emit, make_console, say
+from audsql.cli.exits import code_of
+from audsql.cli.options import format_option, project_options, texts_of
+
+__all__ = ["command"]
+
+
+@click.command("check")
+@project_options
+@format_option("human", "concise", "json", "github", "sarif")
+@click.pass_context
+def command(ctx: click.Context, project: Path, env: str | None, lang: str | None, output_format: str) -> None:
+    """Check names, types and sets; nothing is read but the specs."""
+    from audsql import session
+    from audsql.diag import Bag
+    from audsql.view.diagnostics import to_document
+
+    opened = session.open_project(project, env)
+    console = make_console(lang, opened.config.language if opened.config else None)
+    bag = Bag()
+    bag.extend(opened.diagnostics)
+    if opened.config is not None:
+        bag.extend(session.check(opened))
+    document = to_document(bag.items, texts_of(opened), console.language)
+    show(document, output_format, console)
+    ctx.exit(code_of(bag.items))
+
+
+def show(document: dict[str, Any], output_format: str, console: Console) -> None:
+    """The diagnostics document in a format: for people to stderr, for tools to stdout."""
+    from audsql.view import human, machine
+    from audsql.view.terminal import document_bytes
+
+    match output_format:
+        case "json":
+            emit(document_bytes(document))
+        case "sarif":
+            emit(document_bytes(machine.sarif(document, __version__)))
+        case "github":
+            emit(machine.github(document))
+        case "concise":
+            emit(human.concise(document, console.out))
+        case _:
+            say(human.human(document, console.err))

@@ -1,0 +1,47 @@
+"""Exit codes, as specs/operations.md lists them, and how problems lead to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from audsql.diag import Diagnostic
+
+__all__ = ["Code", "code_of"]
+
+
+class Code(IntEnum):
+    """What a command leaves with (specs/operations.md, cli.exit)."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES = 2
+    FINDINGS = 3
+    PARTIAL = 4
+    REFUSED = 5
+    LOCKED = 6
+    NEEDS_PERSON = 7
+    USAGE = 64
+    BUG = 70
+    INTERRUPTED = 130
+
+
+_USAGE = frozenset({"AUD0015", "AUD0020", "AUD0021", "AUD0040", "AUD0041", "AUD0050", "AUD0051", "AUD0864"})
+_REFUSED_PREFIX = "AUD07"
+
+
+def code_of(diagnostics: Iterable[Diagnostic]) -> Code:
+    """The exit code that errors lead to; warnings lead to none.
+
+    A wrong spec outweighs a refusal: a guard's verdict on a wrong spec says nothing.
+    """
+    codes = [diagnostic.code for diagnostic in diagnostics if diagnostic.severity == "error"]
+    if not codes:
+        return Code.DONE
+    if all(code in _USAGE or code.startswith("AUD006") for code in codes):
+        return Code.USAGE
+    if all(code.startswith(_REFUSED_PREFIX) for code in codes):
+        return Code.REFUSED
+    return Code.ERROR

@@ -1,0 +1,114 @@
+"""Options that several commands share, and what they lead to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import click
+
+from audsql.cli.app import Refusal
+from audsql.cli.console import Console, make_console, report
+from audsql.diag import Diagnostic, error
+
+if TYPE_CHECKING:
+    from audsql.source import SourceMap
+
+__all__ = [
+    "as_of_option",
+    "format_option",
+    "language_option",
+    "open_project",
+    "parse_as_of",
+    "project_options",
+    "report_opened",
+    "texts_of",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MOMENT = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?))?\s*(Z|[+-]\d{2}:?\d{2})?",
+)
+
+
+def language_option(function: Function) -> Function:
+    """`--lang en|ja`."""
+    return click.option("--lang", type=click.Choice(["en", "ja"]), help="Language of messages.")(function)
+
+
+def project_options(function: Function) -> Function:
+    """`--project DIR`, `--env NAME`, `--lang en|ja`."""
+    function = language_option(function)
+    function = click.option("--env", "--environment", "env", metavar="NAME", help="Environment of audsql.toml.")(
+        function
+    )
+    return click.option(
+        "--project",
+        default=".",
+        show_default=True,
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="Project folder.",
+    )(function)
+
+
+def as_of_option(function: Function) -> Function:
+    """`--as-of T`: the instant that data windows end at."""
+    return click.option("--as-of", metavar="T", help="Instant that data windows count from; default: now.")(function)
+
+
+def format_option(*choices: str) -> Callable[[Function], Function]:
+    """`--format …` and its short form `--json`; both arrive as `output_format`."""
+
+    def decorate(function: Function) -> Function:
+        function = click.option(
+            "--json", "output_format", flag_value="json", help="Short for --format json.", type=click.Choice(choices)
+        )(function)
+        return click.option(
+            "--format", "output_format", type=click.Choice(choices), default=choices[0], show_default=True
+        )(function)
+
+    return decorate
+
+
+def open_project(project: Path, env: str | None, lang: str | None) -> tuple[Any, Console]:
+    """The opened project and the console in its language; a folder that is no project is refused."""
+    from audsql import session
+
+    opened = session.open_project(project, env)
+    if opened.config is None:
+        raise Refusal(opened.diagnostics, texts_of(opened))
+    return opened, make_console(lang, opened.config.language)
+
+
+def texts_of(opened: Any) -> SourceMap:
+    """All texts that a diagnostic may point into, `audsql.toml` among them."""
+    texts: SourceMap = getattr(opened, "texts", None) or opened.sources
+    return texts
+
+
+def report_opened(console: Console, opened: Any, diagnostics: Sequence[Diagnostic]) -> None:
+    """Diagnostics of a project, for a person, to stderr."""
+    report(console, diagnostics, texts_of(opened))
+
+
+def parse_as_of(text: str | None, timezone: str) -> datetime | None:
+    """`--as-of` as an instant; without an offset it is in the project's time zone.
+
+    Raises Refusal (AUD0040) for what is no date.
+    """
+    if text is None:
+        return None
+    match = _MOMENT.fullmatch(text.strip())
+    try:
+        if match is None:
+            raise ValueError(text)
+        moment = datetime.fromisoformat(f"{match[1]}T{match[2] or '00:00'}{match[3] or ''}")
+    except ValueError:
+        raise Refusal([error("AUD0040", None, value=text)]) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone))

@@ -1,0 +1,36 @@
+"""`audsql resolve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from audsql.cli.apply import finish
+from audsql.cli.options import format_option, open_project, project_options
+
+__all__ = ["command"]
+
+
+@click.command("resolve")
+@click.argument("operation_id", metavar="OPERATION")
+@click.argument("verdict", type=click.Choice(["sent", "not-sent"]))
+@click.option("--reason", required=True, metavar="TEXT", help="How it was found out; kept in the journal.")
+@project_options
+@format_option("human", "json")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    operation_id: str,
+    verdict: str,
+    reason: str,
+    project: Path,
+    env: str | None,
+    lang: str | None,
+    output_format: str,
+) -> None:
+    """Settle a send whose outcome is in doubt, by what a person found out at LINE."""
+    from audsql import session
+
+    opened, console = open_project(project, env, lang)
+    finish(ctx, session.resolve(opened, operation_id, verdict, reason), opened, console, output_format)

@@ -1,0 +1,29 @@
+"""`audsql run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from audsql.cli.apply import finish, progress
+from audsql.cli.options import as_of_option, format_option, open_project, parse_as_of, project_options
+
+__all__ = ["command"]
+
+
+@click.command("run")
+@project_options
+@as_of_option
+@format_option("human", "json")
+@click.pass_context
+def command(
+    ctx: click.Context, project: Path, env: str | None, lang: str | None, as_of: str | None, output_format: str
+) -> None:
+    """Send what was approved by an apply and is due now, once."""
+    from audsql import session
+
+    opened, console = open_project(project, env, lang)
+    moment = parse_as_of(as_of, opened.config.timezone)
+    options = session.ApplyOptions(as_of=moment, on_event=progress(console))
+    finish(ctx, session.run_due(opened, options), opened, console, output_format)

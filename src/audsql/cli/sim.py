@@ -1,0 +1,50 @@
+"""`audsql sim`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import click
+
+from audsql.cli.app import Refusal
+from audsql.cli.options import language_option
+from audsql.diag import error
+
+__all__ = ["command"]
+
+
+@click.command("sim")
+@click.option("--world", required=True, metavar="FILE", type=click.Path(path_type=Path), help="World file (JSON).")
+@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option("--ready-file", metavar="FILE", type=click.Path(path_type=Path), help="Written with the URL once ready.")
+@language_option
+def command(world: Path, port: int, ready_file: Path | None, lang: str | None) -> None:
+    """Run the LINE simulator until it is stopped; its URL is printed."""
+    _check_world(world)
+    from audsql.sim.server import run_simulator
+
+    try:
+        run_simulator(world, port, ready_file)
+    except OSError as problem:
+        raise Refusal([error("AUD0071", None, port=str(port), reason=os.strerror(problem.errno or 0))]) from None
+
+
+def _check_world(path: Path) -> None:
+    """Refuse a world that cannot be read before anything listens."""
+    from audsql.sim.worldfile import load
+
+    try:
+        load(json.loads(path.read_bytes()))
+    except OSError as problem:
+        raise Refusal([error("AUD0005", None, path=str(path), reason=os.strerror(problem.errno or 0))]) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        raise Refusal([error("AUD0070", None, path=str(path), problem=_problem(problem))]) from None
+
+
+def _problem(problem: Exception) -> str:
+    """What is wrong in one line, without the id of a person."""
+    line = (str(problem).splitlines() or [""])[0]
+    return f"{type(problem).__name__}: {re.sub(r'U[0-9a-f]{8,}', 'U...', line)}"

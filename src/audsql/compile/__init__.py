@@ -1,0 +1,1 @@
+"""The compiler: a delivery as uploads, LINE audiences and disjoint sends. Pure."""

@@ -1,0 +1,105 @@
+"""All deliveries of a project compiled, each after those whose clicks, opens or receipts it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from audsql.compile.audiences import Parts, refers_to
+from audsql.compile.program import LineAudience, Program, UploadFunction
+from audsql.compile.sends import Compiled, compile_one
+from audsql.compile.uploads import weight
+from audsql.diag import Bag, Diagnostic, Label, error
+from audsql.meaning import ir
+from audsql.meaning.words import verbs_of
+
+__all__ = ["compile_delivery", "compile_project"]
+
+
+def compile_project(project: ir.Project) -> tuple[Program, tuple[Diagnostic, ...]]:
+    """Compile every delivery that was not sent elsewhere. Deliveries with an error are left out."""
+    own = {delivery.name: delivery for delivery in project.deliveries if delivery.sent_request_id is None}
+    uses = {name: _used(delivery, own) for name, delivery in own.items()}
+    order, cycle = _ordered(uses)
+    bag = Bag()
+    if cycle:
+        labels = (Label(span, "step") for span in (own[name].to_span or own[name].span for name in cycle[1:-1]) if span)
+        first = own[cycle[0]]
+        bag.add(error("AUD0410", first.to_span or first.span, labels=labels, path=tuple(cycle)))
+    parts: dict[str, tuple[int, ...]] = dict.fromkeys(own, (0,))
+    done: list[Compiled] = []
+    verbs = verbs_of(project)
+    for name in order:
+        compiled, problems = compile_one(own[name], parts, verbs)
+        bag.extend(problems)
+        if compiled is not None:
+            done.append(compiled)
+            parts[name] = tuple(send.part for send in compiled.delivery.sends)
+    return _program(done), bag.sorted()
+
+
+def compile_delivery(
+    delivery: ir.Delivery, project: ir.Project, parts: Parts | None = None
+) -> tuple[Compiled | None, tuple[Diagnostic, ...]]:
+    """Compile one delivery; None where it has an error.
+
+    `parts` gives the numbers of the sends of the deliveries that it refers to; those not in it count as one
+    send, made elsewhere.
+    """
+    return compile_one(delivery, parts or {}, verbs_of(project))
+
+
+def _used(delivery: ir.Delivery, own: Mapping[str, ir.Delivery]) -> tuple[str, ...]:
+    names = {refers_to(atom) for atom in ir.atoms_of(delivery.reach)}
+    return tuple(sorted(name for name in names if name is not None and name in own))
+
+
+def _ordered(uses: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names, each after those it uses, and a cycle (its first name again at the end) where there is one.
+    Deliveries of a cycle, and those that need them, are not in the order."""
+    order: list[str] = []
+    left = dict(uses)
+    while True:
+        ready = sorted(name for name, needed in left.items() if not any(other in left for other in needed))
+        if not ready:
+            return tuple(order), _cycle(left)
+        order.extend(ready)
+        for name in ready:
+            del left[name]
+
+
+def _cycle(left: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Follow the first unfinished need of each from the smallest name until one comes again."""
+    if not left:
+        return ()
+    path = [min(left)]
+    while True:
+        following = next(other for other in left[path[-1]] if other in left)
+        if following in path:
+            found = path[path.index(following) :]
+            start = found.index(min(found))
+            return (*found[start:], *found[:start], found[start])
+        path.append(following)
+
+
+def _program(done: Iterable[Compiled]) -> Program:
+    compiled = sorted(done, key=lambda one: one.delivery.name)
+    audiences: dict[str, LineAudience] = {}
+    for one in compiled:
+        audiences.update({audience.key: audience for audience in one.audiences})
+    return Program(
+        tuple(_shared(upload for one in compiled for upload in one.uploads)),
+        tuple(audiences[key] for key in sorted(audiences)),
+        tuple(one.delivery for one in compiled),
+    )
+
+
+def _shared(uploads: Iterable[UploadFunction]) -> Iterator[UploadFunction]:
+    """Equal functions once, in the shortest words; negated where any delivery excludes by them."""
+    by_key: dict[str, list[UploadFunction]] = {}
+    for upload in uploads:
+        by_key.setdefault(upload.key, []).append(upload)
+    for key in sorted(by_key):
+        group = by_key[key]
+        best = min(group, key=lambda upload: (weight(upload.expression), upload.expression.key))
+        negated = any(upload.negated for upload in group)
+        yield UploadFunction(key, best.account, best.expression, best.label, negated)

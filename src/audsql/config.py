@@ -1,0 +1,387 @@
+"""The project folder: `audsql.toml` and the `.aud` texts below it, read and checked.
+
+This is where bytes of a project come in. Everything is read strictly (UTF-8, a size cap, no links that
+lead out of the folder) and every refusal is a diagnostic with a code. What a spec means is not known here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from audsql.diag import Bag, Diagnostic, error, has_errors
+from audsql.source import Source, SourceMap, Span
+
+__all__ = [
+    "CONFIG_NAME",
+    "FILE_BYTES_MAX",
+    "Config",
+    "Loaded",
+    "endpoint_of",
+    "load_project",
+    "nearest",
+    "parse_config",
+    "read_text",
+]
+
+CONFIG_NAME = "audsql.toml"
+# specs/language: a file above this is refused (lex.limits).
+FILE_BYTES_MAX = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What `audsql.toml` says, with the overlay of the chosen environment on top.
+
+    `endpoints` maps an account of the spec to "line", "sim" or a base URL; an account without one cannot
+    be planned against. `world` is the simulator's world file for "sim". Paths are relative to the project.
+    """
+
+    name: str
+    timezone: str = "Asia/Tokyo"
+    language: str | None = None
+    state_url: str = "sqlite:.audsql/state.sqlite"
+    engine: str = "duckdb"
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    world: str | None = None
+    environment: str | None = None
+
+    @property
+    def state_path(self) -> str:
+        """The SQLite file of `state_url`, relative to the project folder unless absolute."""
+        return self.state_url.removeprefix("sqlite:")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A project folder as read. `sources` holds the specs; `texts` also `audsql.toml`, for views."""
+
+    root: Path
+    config: Config | None
+    sources: SourceMap
+    texts: SourceMap
+    diagnostics: tuple[Diagnostic, ...]
+
+
+# --- the folder -----------------------------------------------------------------------------------
+
+
+def load_project(root: Path, environment: str | None = None) -> Loaded:
+    """Read a project folder. Never raises for what the folder holds; see `diagnostics`."""
+    nothing = SourceMap({})
+    if not root.is_dir():
+        return Loaded(root, None, nothing, nothing, (error("AUD0001", None, path=str(root)),))
+    config_path = root / CONFIG_NAME
+    paths = tuple(_spec_paths(root))
+    if not config_path.is_file() and not paths:
+        return Loaded(root, None, nothing, nothing, (error("AUD0002", None, path=str(root)),))
+    bag = Bag()
+    sources = []
+    for relative in paths:
+        text, found = read_text(root / relative, relative)
+        bag.extend(found)
+        if text is not None:
+            sources.append(Source(relative, text))
+    config, config_source = _load_config(root, config_path, environment, bag)
+    texts = [*sources, config_source] if config_source else sources
+    return Loaded(root, config, SourceMap.of(sources), SourceMap.of(texts), bag.sorted())
+
+
+def _load_config(root: Path, path: Path, environment: str | None, bag: Bag) -> tuple[Config | None, Source | None]:
+    if not path.is_file():
+        text: str | None = ""
+    else:
+        text, found = read_text(path, CONFIG_NAME)
+        bag.extend(found)
+    if text is None:
+        return None, None
+    config, found = parse_config(text, root.resolve().name, environment)
+    bag.extend(found)
+    return config, Source(CONFIG_NAME, text) if path.is_file() else None
+
+
+def _spec_paths(root: Path) -> Iterator[str]:
+    """Every `*.aud` below the folder, sorted; dot-folders and links to folders are not entered."""
+    found = []
+    for folder, folders, names in os.walk(root, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = Path(folder, name)
+            if name.endswith(".aud") and not name.startswith(".") and _stays_inside(path, root):
+                found.append(path.relative_to(root).as_posix())
+    yield from sorted(found)
+
+
+def _stays_inside(path: Path, root: Path) -> bool:
+    """Whether a linked file is still a file of this project."""
+    return not path.is_symlink() or path.resolve().is_relative_to(root.resolve())
+
+
+def read_text(path: Path, shown: str) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """The text of a file: UTF-8, a byte order mark tolerated, at most FILE_BYTES_MAX.
+
+    `shown` is the path that diagnostics name. CR LF stays as written: places count code points.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            return None, (error("AUD0007", None, path=shown),)
+        size = path.stat().st_size
+        if size > FILE_BYTES_MAX:
+            return None, (error("AUD0004", None, path=shown, size_bytes=size, limit_bytes=FILE_BYTES_MAX),)
+        with path.open("rb") as stream:
+            # A file may grow between the two looks; one byte more than allowed is enough to know.
+            content = stream.read(FILE_BYTES_MAX + 1)
+    except OSError as problem:
+        return None, (error("AUD0005", None, path=shown, reason=os.strerror(problem.errno or 0)),)
+    if len(content) > FILE_BYTES_MAX:
+        return None, (error("AUD0004", None, path=shown, size_bytes=len(content), limit_bytes=FILE_BYTES_MAX),)
+    return decode(content, shown)
+
+
+def decode(content: bytes, shown: str) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """Bytes as text; what is not UTF-8, or is not text at all, is a diagnostic with the byte's offset."""
+    zero = content.find(b"\0")
+    if zero >= 0:
+        return None, (error("AUD0008", None, path=shown, byte_offset=zero),)
+    try:
+        return content.decode("utf-8-sig"), ()
+    except UnicodeDecodeError as problem:
+        encoding = _other_encoding(content)
+        return None, (error("AUD0003", None, path=shown, byte_offset=problem.start, encoding=encoding),)
+
+
+def _other_encoding(content: bytes) -> str | None:
+    """The encoding that Japanese office software writes, where the bytes fit it."""
+    try:
+        content.decode("cp932")
+    except UnicodeDecodeError:
+        return None
+    return "Shift_JIS (CP932)"
+
+
+# --- audsql.toml ----------------------------------------------------------------------------------
+
+# Sections and their keys; `[account.NAME]` and `[env.NAME]` are open by name.
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "project": ("name", "timezone", "language"),
+    "state": ("url",),
+    "engine": ("kind",),
+    "sim": ("world",),
+}
+_ACCOUNT_KEYS = ("endpoint",)
+_SECTIONS = (*_KEYS, "account", "env")
+_LANGUAGES = ("en", "ja")
+_ENGINES = ("duckdb",)
+
+
+def parse_config(text: str, folder_name: str, environment: str | None) -> tuple[Config | None, tuple[Diagnostic, ...]]:
+    """The configuration that a text gives, for one environment (None: the plain one).
+
+    `folder_name` is the project's name where the text gives none. None comes back with errors only.
+    """
+    places = _Places(text)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        return None, (_syntax_error(str(problem), places),)
+    bag = Bag()
+    settings = _flatten(document, places, bag, ())
+    overlays = document.get("env", {})
+    for name, overlay in sorted(overlays.items()) if isinstance(overlays, dict) else ():
+        overlaid = _flatten(overlay, places, bag, ("env", name)) if isinstance(overlay, dict) else {}
+        if name == environment:
+            settings |= overlaid
+    if environment is not None and environment not in overlays:
+        known = tuple(sorted(overlays))
+        bag.add(error("AUD0015", None, name=environment, near=nearest(environment, known), known=known))
+    config = _build(settings, folder_name, environment, places, bag)
+    return (None if has_errors(bag.items) else config), bag.sorted()
+
+
+def _syntax_error(message: str, places: _Places) -> Diagnostic:
+    match = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    line, column = (int(match[1]), int(match[2])) if match else (places.line_count, 1)
+    problem = message[: match.start()].strip() if match else message
+    return error("AUD0010", places.at(line, column), problem=problem)
+
+
+_Settings = dict[tuple[str, ...], tuple[str, tuple[str, ...]]]
+
+
+def _flatten(table: Mapping[str, Any], places: _Places, bag: Bag, prefix: tuple[str, ...]) -> _Settings:
+    """Every setting as (section, key) to (value, where it stands); unknown names and types are errors."""
+    found: _Settings = {}
+    for section, content in table.items():
+        here = (*prefix, section)
+        if section == "env" and not prefix:
+            if not isinstance(content, dict):
+                bag.add(error("AUD0012", places.of(here), key=section, expected="table"))
+        elif section not in _SECTIONS or section == "env":
+            bag.add(_unknown(here, places, _SECTIONS))
+        elif not isinstance(content, dict):
+            bag.add(error("AUD0012", places.of(here), key=section, expected="table"))
+        elif section == "account":
+            for name, account in content.items():
+                found |= _section(account, (*here, name), _ACCOUNT_KEYS, places, bag, len(prefix))
+        else:
+            found |= _section(content, here, _KEYS[section], places, bag, len(prefix))
+    return found
+
+
+def _section(
+    content: object, here: tuple[str, ...], keys: tuple[str, ...], places: _Places, bag: Bag, depth: int
+) -> _Settings:
+    if not isinstance(content, dict):
+        bag.add(error("AUD0012", places.of(here), key=here[-1], expected="table"))
+        return {}
+    found: _Settings = {}
+    for key, value in content.items():
+        path = (*here, key)
+        if key not in keys:
+            bag.add(_unknown(path, places, keys))
+        elif not isinstance(value, str):
+            bag.add(error("AUD0012", places.of(path), key=key, expected="string"))
+        else:
+            found[path[depth:]] = (value, path)
+    return found
+
+
+def _unknown(path: tuple[str, ...], places: _Places, known: tuple[str, ...]) -> Diagnostic:
+    return error("AUD0011", places.of(path), key=path[-1], near=nearest(path[-1], known), known=tuple(sorted(known)))
+
+
+def _build(settings: _Settings, folder_name: str, environment: str | None, places: _Places, bag: Bag) -> Config:
+    def value(section: str, key: str, default: str) -> str:
+        return settings.get((section, key), (default, ()))[0]
+
+    config = Config(
+        name=value("project", "name", folder_name),
+        timezone=value("project", "timezone", "Asia/Tokyo"),
+        language=value("project", "language", "") or None,
+        state_url=value("state", "url", "sqlite:.audsql/state.sqlite"),
+        engine=value("engine", "kind", "duckdb"),
+        endpoints={path[1]: found[0] for path, found in sorted(settings.items()) if path[0] == "account"},
+        world=value("sim", "world", "") or None,
+        environment=environment,
+    )
+    _check_choice(settings, ("project", "language"), _LANGUAGES, places, bag)
+    _check_choice(settings, ("engine", "kind"), _ENGINES, places, bag)
+    if not _is_zone(config.timezone):
+        bag.add(error("AUD0013", _place(settings, ("project", "timezone"), places), name=config.timezone))
+    if not re.fullmatch(r"sqlite:[^\0]+", config.state_url):
+        bag.add(error("AUD0014", _place(settings, ("state", "url"), places), value=config.state_url))
+    for name, endpoint in config.endpoints.items():
+        if not _is_endpoint(endpoint):
+            place = _place(settings, ("account", name, "endpoint"), places)
+            bag.add(error("AUD0016", place, account=name, value=endpoint))
+    return config
+
+
+def _place(settings: _Settings, key: tuple[str, ...], places: _Places) -> Span | None:
+    return places.of(settings[key][1]) if key in settings else None
+
+
+def _check_choice(
+    settings: _Settings, key: tuple[str, ...], allowed: tuple[str, ...], places: _Places, bag: Bag
+) -> None:
+    value = settings.get(key, (allowed[0], ()))[0]
+    if value not in allowed:
+        near = nearest(value, allowed)
+        bag.add(error("AUD0017", _place(settings, key, places), key=key[-1], value=value, near=near, allowed=allowed))
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _is_endpoint(value: str) -> bool:
+    if value in ("line", "sim"):
+        return True
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+    except ValueError:
+        return False
+
+
+def endpoint_of(config: Config, account: str, span: Span | None = None) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """Where an account lives: "line", "sim" or a base URL.
+
+    There is no default: without one nothing may be planned, and the error says what to write (exit 64).
+    """
+    endpoint = config.endpoints.get(account)
+    if endpoint is None:
+        return None, (error("AUD0020", span, account=account),)
+    if endpoint == "sim" and config.world is None:
+        return None, (error("AUD0021", span, account=account),)
+    return endpoint, ()
+
+
+_NAME_PATTERN = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
+_KEY_LINE = re.compile(rf"\s*({_NAME_PATTERN}(?:\s*\.\s*{_NAME_PATTERN})*)\s*=")
+
+
+class _Places:
+    """Where keys and sections stand. tomllib keeps no positions, and a bare scan of lines is enough for
+    them: a value that spans lines can only make a place imprecise, never a value wrong."""
+
+    def __init__(self, text: str) -> None:
+        self._source = Source(CONFIG_NAME, text)
+        self._spans: dict[tuple[str, ...], Span] = {}
+        self.line_count = self._source.line_count
+        section: tuple[str, ...] = ()
+        offset = 0
+        for line in text.splitlines(keepends=True):
+            if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
+                section = _dotted(header[1])
+                self._add(section, offset + header.start(1), offset + header.end(1))
+            elif key := _KEY_LINE.match(line):
+                self._add((*section, *_dotted(key[1])), offset + key.start(1), offset + key.end(1))
+            offset += len(line)
+
+    def _add(self, path: tuple[str, ...], start: int, end: int) -> None:
+        for length in range(1, len(path) + 1):
+            self._spans.setdefault(path[:length], Span(CONFIG_NAME, start, end))
+
+    def of(self, path: tuple[str, ...]) -> Span | None:
+        """The place of a dotted name, or of the nearest name around it."""
+        while path:
+            if path in self._spans:
+                return self._spans[path]
+            path = path[:-1]
+        return None
+
+    def at(self, line: int, column: int) -> Span:
+        """The place of a line and column, both from 1."""
+        offset = column - 1
+        for index in range(1, min(line, self.line_count)):
+            offset += len(self._source.line_text(index)) + 1
+        return Span(CONFIG_NAME, offset, offset + 1)
+
+
+def _dotted(text: str) -> tuple[str, ...]:
+    parts = re.findall(r"\"[^\"]*\"|'[^']*'|[^.\s]+", text)
+    return tuple(part[1:-1] if part[0] in "\"'" else part for part in parts)
+
+
+# --- suggestions ----------------------------------------------------------------------------------
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str | None:
+    """The known name that was most likely meant; None where nothing is close."""
+    import difflib
+
+    folded = {candidate.casefold(): candidate for candidate in sorted(known, reverse=True)}
+    matches = difflib.get_close_matches(name.casefold(), sorted(folded), n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None

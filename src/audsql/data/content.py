@@ -1,0 +1,198 @@
+"""A file of the project, read once: where it may lie, its bytes, its digest, its encoding.
+
+What is evaluated is the copy in memory that was hashed, so that a file that is replaced in between
+cannot show two faces. Rules: specs/data.md, files.*.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from audsql.diag import Diagnostic, error
+from audsql.source import Span
+
+__all__ = ["LINES_SHOWN_MAX", "Content", "Text", "decode", "line_list", "line_of", "open_file"]
+
+FILE_BYTES_MAX = 4_000_000_000  # what is read into memory at most
+LINES_SHOWN_MAX = 5
+_SIGNATURES = (
+    (b"PK\x03\x04", "XLSX/ZIP"),
+    (b"\x1f\x8b", "GZIP"),
+    (b"\xd0\xcf\x11\xe0", "XLS"),
+    (b"%PDF", "PDF"),
+    (b"\x89PNG", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"PAR1", "Parquet"),
+    (b"BZh", "BZIP2"),
+    (b"7z\xbc\xaf", "7-Zip"),
+    (b"SQLite format 3\0", "SQLite"),
+)
+_CONTROL_BYTES = bytes(value for value in range(32) if value not in b"\0\t\n\x0b\x0c\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file's bytes. `digest`: SHA-256 of them in hexadecimal; `modified`: in UTC."""
+
+    file: str
+    data: bytes
+    digest: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file's text as UTF-8 bytes without byte order mark. `encoding`: utf-8, utf-8-sig or cp932."""
+
+    data: bytes
+    encoding: str
+
+
+def line_list(lines: Sequence[int]) -> tuple[str, ...]:
+    """The first few line numbers as facts of a diagnostic."""
+    return tuple(str(int(line)) for line in lines[:LINES_SHOWN_MAX])
+
+
+def line_of(data: bytes, offset: int) -> int:
+    """The physical line (from 1) that holds the byte at `offset`."""
+    return data.count(b"\n", 0, offset) + 1
+
+
+# --- where a file may lie -------------------------------------------------------------------------
+
+
+def open_file(root: Path, file: str, formats: Sequence[str], span: Span | None) -> Content | Diagnostic:
+    """Read `file`, a path relative to `root`, or say why it cannot be read.
+
+    `formats`: the endings that the caller reads, with their dot. Codes: AUD1001 no such file, AUD1002
+    unreadable, AUD1003 outside the folder, AUD1004 format not supported, AUD1031 changed while it was
+    read, AUD1022 too large.
+    """
+    problem = _unsupported(file, formats, span)
+    if problem is not None:
+        return problem
+    path = _inside(root, file)
+    if path is None:
+        return error("AUD1003", span, file=file)
+    try:
+        return _read(path, file, span)
+    except FileNotFoundError:
+        return error("AUD1001", span, file=file)
+    except OSError as failure:
+        return error("AUD1002", span, file=file, reason=os.strerror(failure.errno or 0))
+
+
+def _unsupported(file: str, formats: Sequence[str], span: Span | None) -> Diagnostic | None:
+    kind = ""
+    if "://" in file:
+        kind = "URL"
+    elif any(sign in file for sign in "*?["):
+        kind = "glob"
+    elif PurePosixPath(file).suffix.lower() not in formats:
+        kind = PurePosixPath(file).suffix.lower() or "-"
+    return error("AUD1004", span, file=file, format=kind, supported=tuple(formats)) if kind else None
+
+
+def _inside(root: Path, file: str) -> Path | None:
+    """The real path of `file`, or None where it is not strictly below the folder."""
+    pure = PurePosixPath(file)
+    escapes = pure.is_absolute() or ".." in pure.parts or bool(PureWindowsPath(file).drive) or "\0" in file
+    if escapes or "\\" in file:
+        return None
+    try:
+        real, base = (root / pure).resolve(), root.resolve()
+    except (OSError, RuntimeError):
+        return None
+    return real if base in real.parents else None
+
+
+def _read(path: Path, file: str, span: Span | None) -> Content | Diagnostic:
+    # The path is already real: a link put there since is refused. A pipe must not make us wait.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    with os.fdopen(descriptor, "rb") as stream:
+        before = os.fstat(stream.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            return error("AUD1002", span, file=file, reason="not a regular file")
+        if before.st_size > FILE_BYTES_MAX:
+            return error("AUD1022", span, file=file, bytes=before.st_size, bytes_max=FILE_BYTES_MAX)
+        data = stream.read(FILE_BYTES_MAX + 1)
+        after = os.fstat(stream.fileno())
+    if len(data) != after.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        return error("AUD1031", span, file=file)
+    modified = datetime.fromtimestamp(after.st_mtime, UTC)
+    return Content(file, data, hashlib.sha256(data).hexdigest(), modified)
+
+
+# --- encodings ------------------------------------------------------------------------------------
+
+
+def decode(content: Content, span: Span | None) -> Text | Diagnostic:
+    """The whole file decoded strictly: UTF-8, with or without byte order mark, then CP932.
+
+    Codes: AUD1006 UTF-16 or UTF-32, AUD1007 binary, AUD1008 neither encoding, AUD1009 ends within a
+    character, AUD1010 NUL characters.
+    """
+    problem = _not_text(content, span)
+    if problem is not None:
+        return problem
+    data = content.data
+    encoding = "utf-8"
+    if data.startswith(b"\xef\xbb\xbf"):
+        data, encoding = data[3:], "utf-8-sig"
+    if data.isascii():
+        return Text(data, encoding)
+    try:
+        data.decode("utf-8")
+        return Text(data, encoding)
+    except UnicodeDecodeError as failure:
+        if encoding == "utf-8-sig" or _cut_off(data, failure):
+            return _undecodable(content, span, data, failure)
+    try:
+        return Text(data.decode("cp932").encode("utf-8"), "cp932")
+    except UnicodeDecodeError as failure:
+        return _undecodable(content, span, data, failure)
+
+
+def _not_text(content: Content, span: Span | None) -> Diagnostic | None:
+    data = content.data
+    kind = next((name for signature, name in _SIGNATURES if data.startswith(signature)), "")
+    if kind:
+        return error("AUD1007", span, file=content.file, format=kind)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")) or _looks_utf16(data):
+        return error("AUD1006", span, file=content.file)
+    if b"\0" not in data:
+        return None
+    if any(value in data for value in _CONTROL_BYTES):
+        return error("AUD1007", span, file=content.file, format=None)
+    lines, at = [], data.find(b"\0")
+    while at >= 0 and len(lines) < LINES_SHOWN_MAX:
+        lines.append(line_of(data, at))
+        line_end = data.find(b"\n", at)
+        at = data.find(b"\0", line_end) if line_end >= 0 else -1
+    return error("AUD1010", span, file=content.file, count=data.count(b"\0"), lines=line_list(lines))
+
+
+def _looks_utf16(data: bytes) -> bool:
+    """Latin text in UTF-16 has a NUL in every other byte, and nowhere else."""
+    head = data[:4096]
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    return len(head) >= 4 and max(even, odd) * 3 > len(head) and min(even, odd) == 0
+
+
+def _cut_off(data: bytes, failure: UnicodeDecodeError) -> bool:
+    """Good UTF-8 with other than ASCII signs up to a last character that lacks its end."""
+    return failure.reason == "unexpected end of data" and not data[: failure.start].isascii()
+
+
+def _undecodable(content: Content, span: Span | None, data: bytes, failure: UnicodeDecodeError) -> Diagnostic:
+    line = line_of(data, failure.start)
+    if failure.end >= len(data) and failure.reason in ("unexpected end of data", "incomplete multibyte sequence"):
+        return error("AUD1009", span, file=content.file, line=line)
+    return error("AUD1008", span, file=content.file, line=line)

@@ -1,0 +1,208 @@
+"""The shape of a delimited text, found on its bytes alone: header, records, physical lines.
+
+This is the independent count that the reading engine must agree with. Nothing is sniffed: the delimiter
+follows from the file's ending, a quote is `"`, the first record is the header. Rules: specs/data.md, tables.*.
+"""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audsql.data.content import LINES_SHOWN_MAX, line_list
+from audsql.diag import Diagnostic, error
+from audsql.source import Span
+
+__all__ = ["Shape", "physical_lines", "shape_of"]
+
+RECORD_BYTES_MAX = 1_000_000  # a longer line is a damaged file, or an attack
+_BLOCK_BYTES = 1 << 24
+_LF, _QUOTE = 10, 34
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`body`: the data records, each with its line end. `folded`: for every line break inside quotes the
+    number of its record (from 0), ascending."""
+
+    header: tuple[str, ...]
+    body: bytes
+    records: int
+    header_lines: int
+    folded: Places
+
+
+@dataclass(slots=True)
+class _Scan:
+    """What one pass over the body gathers, block by block."""
+
+    records: int = 0
+    inside: int = 0
+    fields: int = 0
+    record_start: int = 0
+    opened_at: int = -1
+    folded: list[Places] | None = None
+    blank: list[int] | None = None
+    uneven: list[int] | None = None
+    misquoted: list[int] | None = None
+    too_long: list[int] | None = None
+    blank_count: int = 0
+    uneven_count: int = 0
+    misquoted_count: int = 0
+    too_long_count: int = 0
+
+
+def shape_of(data: bytes, delimiter: str, file: str, span: Span | None) -> tuple[Shape | None, tuple[Diagnostic, ...]]:
+    """Header and records of a text without bare carriage returns; every fault of form with its lines.
+
+    Codes: AUD1030 no header, AUD1033 a name stands twice in the header, AUD1035 a quote is never closed,
+    AUD1036 a quote in the wrong place, AUD1037 too few or too many columns, AUD1013 blank lines,
+    AUD1034 a line that is too long.
+    """
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    end = _header_end(data)
+    header = _header(data[:end], delimiter)
+    if header is None:
+        return None, (error("AUD1036", span, file=file, count=1, lines=("1",)),)
+    if not any(header):
+        return None, (error("AUD1030", span, file=file),)
+    twice = tuple(sorted({name for name in header if name and header.count(name) > 1}))
+    if twice:
+        return None, (error("AUD1033", span, file=file, names=twice),)
+    body = data[end + 1 :]
+    if body and not body.endswith(b"\n"):
+        body += b"\n"
+    scan = _scan(np.frombuffer(body, np.uint8), ord(delimiter), len(header))
+    folded = np.concatenate(scan.folded) if scan.folded else np.empty(0, np.int64)
+    shape = Shape(header, body, scan.records, data.count(b"\n", 0, end) + 1, folded)
+    problems = _problems(shape, scan, file, span)
+    return (None if problems else shape), problems
+
+
+def physical_lines(shape: Shape, records: Places) -> Places:
+    """The lines (from 1) on which these records (from 0) begin."""
+    lines: Places = records + 1 + shape.header_lines + np.searchsorted(shape.folded, records)
+    return lines
+
+
+def _header_end(data: bytes) -> int:
+    """The offset of the line end after the header record."""
+    end = data.find(b"\n")
+    while end >= 0 and data.count(b'"', 0, end) % 2 and end < RECORD_BYTES_MAX:
+        end = data.find(b"\n", end + 1)
+    return end if end >= 0 else len(data)
+
+
+def _header(data: bytes, delimiter: str) -> tuple[str, ...] | None:
+    """The names of the header, NFC; None where its quotes are wrong."""
+    try:
+        text = unicodedata.normalize("NFC", data.decode("utf-8"))
+        rows = list(csv.reader(text.split("\n") if '"' not in text else [text], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+    return tuple(rows[0]) if rows else ()
+
+
+# --- one pass over the bytes -----------------------------------------------------------------------
+
+
+def _scan(body: NDArray[np.uint8], delimiter: int, columns: int) -> _Scan:
+    scan = _Scan(folded=[], blank=[], uneven=[], misquoted=[], too_long=[])
+    for begin in range(0, len(body), _BLOCK_BYTES):
+        _scan_block(scan, body, begin, delimiter, columns)
+    return scan
+
+
+def _scan_block(scan: _Scan, body: NDArray[np.uint8], begin: int, delimiter: int, columns: int) -> None:
+    block = body[begin : begin + _BLOCK_BYTES]
+    breaks, delimiters = block == _LF, block == delimiter
+    quotes = block == _QUOTE
+    if scan.inside or quotes.any():
+        inside = np.bitwise_xor.accumulate(quotes.view(np.uint8)) ^ np.uint8(scan.inside)
+        _check_quotes(scan, body, np.flatnonzero(quotes) + begin, inside[quotes], delimiter)
+        outside = inside == 0
+        _fold(scan, np.flatnonzero(breaks & ~outside), np.flatnonzero(breaks & outside))
+        breaks, delimiters = breaks & outside, delimiters & outside
+        scan.inside = int(inside[-1])
+    ends = np.flatnonzero(breaks)
+    places = np.flatnonzero(delimiters)
+    if not len(ends):
+        scan.fields += len(places)
+        return
+    before = np.searchsorted(places, ends)
+    fields = np.diff(before, prepend=0)
+    fields[0] += scan.fields
+    _check_records(scan, ends + begin, fields, columns)
+    scan.fields = len(places) - int(before[-1])
+    scan.record_start = int(ends[-1]) + begin + 1
+    scan.records += len(ends)
+
+
+def _fold(scan: _Scan, folded: Places, ends: Places) -> None:
+    assert scan.folded is not None
+    if len(folded):
+        scan.folded.append(np.searchsorted(ends, folded) + scan.records)
+
+
+def _check_quotes(
+    scan: _Scan, body: NDArray[np.uint8], places: Places, opening: NDArray[np.uint8], delimiter: int
+) -> None:
+    """A quote opens after a delimiter or a line end, closes before one, or is doubled."""
+    edges = np.zeros(256, bool)
+    edges[[delimiter, _LF, _QUOTE]] = True
+    opens = opening == 1
+    before = np.where(places > 0, edges[body[places - 1]], True)
+    after = np.where(places + 1 < len(body), edges[body[np.minimum(places + 1, len(body) - 1)]], True)
+    wrong = places[np.where(opens, ~before, ~after)]
+    assert scan.misquoted is not None
+    scan.misquoted_count += len(wrong)
+    scan.misquoted += wrong[:LINES_SHOWN_MAX].tolist()
+    if opens.any():
+        scan.opened_at = int(places[opens][-1])
+
+
+def _check_records(scan: _Scan, ends: Places, fields: Places, columns: int) -> None:
+    starts = np.concatenate(([scan.record_start], ends[:-1] + 1))
+    blank = ends == starts
+    uneven = ~blank & (fields != columns - 1)
+    too_long = ends - starts > RECORD_BYTES_MAX
+    assert scan.blank is not None and scan.uneven is not None and scan.too_long is not None
+    for where, kept in ((blank, scan.blank), (uneven, scan.uneven), (too_long, scan.too_long)):
+        if where.any():
+            kept += (np.flatnonzero(where)[:LINES_SHOWN_MAX] + scan.records).tolist()
+    scan.blank_count += int(blank.sum())
+    scan.uneven_count += int(uneven.sum())
+    scan.too_long_count += int(too_long.sum())
+
+
+def _problems(shape: Shape, scan: _Scan, file: str, span: Span | None) -> tuple[Diagnostic, ...]:
+    def line(offset: int) -> int:
+        return shape.body.count(b"\n", 0, offset) + 1 + shape.header_lines
+
+    if scan.misquoted_count:
+        lines = sorted({line(offset) for offset in (scan.misquoted or [])[:LINES_SHOWN_MAX]})
+        return (error("AUD1036", span, file=file, count=scan.misquoted_count, lines=line_list(lines)),)
+    if scan.inside:
+        return (error("AUD1035", span, file=file, line=line(scan.opened_at)),)
+    found = []
+    if scan.blank_count:
+        facts = _record_facts(shape, scan.blank, scan.blank_count)
+        found.append(error("AUD1032", span, file=file, **facts))
+    if scan.uneven_count:
+        facts = _record_facts(shape, scan.uneven, scan.uneven_count)
+        found.append(error("AUD1037", span, file=file, columns=len(shape.header), **facts))
+    if scan.too_long_count:
+        facts = _record_facts(shape, scan.too_long, scan.too_long_count)
+        found.append(error("AUD1034", span, file=file, bytes_max=RECORD_BYTES_MAX, **facts))
+    return tuple(found)
+
+
+def _record_facts(shape: Shape, records: list[int] | None, count: int) -> dict[str, int | tuple[str, ...]]:
+    lines = physical_lines(shape, np.array((records or [])[:LINES_SHOWN_MAX], np.int64))
+    return {"count": count, "lines": line_list(lines.tolist())}

@@ -1,0 +1,104 @@
+"""Typed columns: numbers, times and truth values taken from text, strictly and exactly.
+
+Rules: specs/data.md, types.*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from audsql.data.leaves import DECIMALS, INTEGER_DIGITS_MAX
+
+__all__ = ["offset_pieces", "time_sql", "typed_sql"]
+
+_NUMBER = rf"[+-]?[0-9]{{1,{INTEGER_DIGITS_MAX}}}(\.[0-9]{{1,{DECIMALS}}})?"
+_LOCAL = r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?)?"
+_INSTANT = (
+    r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}[T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)? ?"
+    r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+)
+_DAY_MICROSECONDS = 86_400_000_000
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone of their own
+
+
+def typed_sql(columns: Collection[tuple[str, int]]) -> list[str]:
+    """Projections of raw columns: `x` text, `n` number times 10**9, `b` truth value; `l` local time or `z` instant.
+
+    `columns`: pairs of letter and column number. A cell that is not what the letter says gives NULL.
+    """
+    projections = [_text(number) for number in sorted({number for _, number in columns})]
+    for letter, number in sorted(columns):
+        cell = f"c{number}"
+        if letter == "n":
+            scaled = f"CAST(CAST({cell} AS DECIMAL(38, {DECIMALS})) * {10**DECIMALS} AS HUGEINT)"
+            projections.append(f"CASE WHEN regexp_full_match({cell}, '{_NUMBER}') THEN {scaled} END AS n{number}")
+        elif letter == "b":
+            projections.append(f"CASE lower({cell}) WHEN 'true' THEN true WHEN 'false' THEN false END AS b{number}")
+        elif letter == "t":
+            projections += _time(cell, number)
+    return projections
+
+
+def _text(number: int) -> str:
+    return f"nfc_normalize(nullif(c{number}, '')) AS x{number}"
+
+
+def _time(cell: str, number: int) -> list[str]:
+    # TIMESTAMP would drop an offset and TIMESTAMPTZ would take its absence for UTC, so the two
+    # shapes are told apart first. There is no year 0000.
+    local = f"epoch_us(TRY_CAST({cell} AS TIMESTAMP))"
+    instant = f"epoch_us(TRY_CAST(replace(replace({cell}, ' +', '+'), ' Z', 'Z') AS TIMESTAMPTZ))"
+    return [
+        f"CASE WHEN {cell} >= '0001' AND regexp_full_match({cell}, '{_LOCAL}') THEN {local} END AS l{number}",
+        f"CASE WHEN {cell} >= '0001' AND regexp_full_match({cell}, '{_INSTANT}') THEN {instant} END AS z{number}",
+    ]
+
+
+def time_sql(connection: Any, numbers: Sequence[int], zone: ZoneInfo) -> str:
+    """A source like `typed` with `t` columns: instants, local times taken in `zone`."""
+    if not numbers:
+        return "typed"
+    columns = []
+    for number in numbers:
+        sql = f"SELECT DISTINCT l{number} // {_DAY_MICROSECONDS} FROM typed WHERE l{number} IS NOT NULL ORDER BY 1"
+        days = [row[0] for row in connection.execute(sql).fetchall()]
+        columns.append(f"coalesce(z{number}, l{number} - {_offset_sql(f'l{number}', days, zone)}) AS t{number}")
+    return f"(SELECT *, {', '.join(columns)} FROM typed)"
+
+
+def _offset_sql(local: str, days: Iterable[int], zone: ZoneInfo) -> str:
+    pieces = offset_pieces(days, zone)
+    cases = [f"WHEN {local} < {end} THEN {offset}" for (_, offset), (end, _) in pairwise(pieces)]
+    last = pieces[-1][1] if pieces else 0
+    return f"CASE {' '.join(cases)} ELSE {last} END" if cases else str(last)
+
+
+def offset_pieces(days: Iterable[int], zone: ZoneInfo) -> list[tuple[int, int]]:
+    """(start, offset) in microseconds, ascending: the zone's offset for local times of these days
+    since 1970. A local time that occurs twice is the first one; one that is skipped goes by the offset before."""
+    pieces: list[tuple[int, int]] = []
+    for day in days:
+        start, end = day * _DAY_MICROSECONDS, (day + 1) * _DAY_MICROSECONDS - 1
+        before, after = _offset(start, zone), _offset(end, zone)
+        changes = [(start, before)] if before == after else [(start, before), (_change(start, end, zone), after)]
+        pieces += [piece for piece in changes if not pieces or piece[1] != pieces[-1][1]]
+    return pieces
+
+
+def _offset(local: int, zone: ZoneInfo) -> int:
+    moment = (_EPOCH + local * _MICROSECOND).replace(tzinfo=zone)
+    return (moment.utcoffset() or timedelta()) // _MICROSECOND
+
+
+def _change(start: int, end: int, zone: ZoneInfo) -> int:
+    """The first local time of a day that has the offset of its end."""
+    before = _offset(start, zone)
+    while end - start > 1:
+        middle = (start + end) // 2
+        start, end = (middle, end) if _offset(middle, zone) == before else (start, middle)
+    return end

@@ -1,0 +1,270 @@
+"""The algebra of sets: equal, narrower, disjoint, empty, everybody, decided exactly.
+
+An expression is a Boolean function over atoms; worlds that certain facts rule out do not count. Up to
+16 atoms it is decided by a truth table, beyond by a decision diagram; one that outgrows the stated number
+of nodes raises `Undecided` rather than guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+
+from audsql.meaning import ir
+from audsql.meaning.facts import Facts, certain_facts
+from audsql.meaning.spaces import Space, Undecided, space_over
+from audsql.meaning.words import Verbs, atom_words, to_words, verbs_of
+
+__all__ = [
+    "Facts",
+    "Undecided",
+    "Verbs",
+    "anchored",
+    "atom_words",
+    "certain_facts",
+    "closed",
+    "constant_parts",
+    "difference",
+    "disjoint",
+    "equal",
+    "feasible",
+    "is_empty",
+    "is_everybody",
+    "possible",
+    "to_words",
+    "verbs_of",
+    "witness",
+    "within",
+]
+
+
+def anchored(expression: ir.Expression) -> bool:
+    """Whether the set is empty where every atom is, `friends` included: then it cannot grow to everybody."""
+    return not ir.evaluate(expression, frozenset())
+
+
+def is_empty(expression: ir.Expression) -> bool:
+    """Whether nobody is in it in any possible world. Raises Undecided."""
+    return witness(expression) is None
+
+
+def is_everybody(expression: ir.Expression) -> bool:
+    """Whether everybody is in it in every possible world. Raises Undecided."""
+    return not anchored(expression) and witness(ir.lnot(expression)) is None
+
+
+def equal(left: ir.Expression, right: ir.Expression) -> bool:
+    """Whether both are the same set in every possible world. Raises Undecided."""
+    return left == right or difference(left, right) is None
+
+
+def within(left: ir.Expression, right: ir.Expression) -> bool:
+    """Whether `left` is a subset of `right` in every possible world. Raises Undecided."""
+    return left == right or witness(ir.land(left, ir.lnot(right))) is None
+
+
+def disjoint(left: ir.Expression, right: ir.Expression) -> bool:
+    """Whether nobody is in both in any possible world. Raises Undecided."""
+    return witness(ir.land(left, right)) is None
+
+
+def difference(left: ir.Expression, right: ir.Expression) -> frozenset[str] | None:
+    """The atoms of a possible person who is in exactly one of both; None where they are equal."""
+    found = witness(ir.land(left, ir.lnot(right)))
+    return found if found is not None else witness(ir.land(right, ir.lnot(left)))
+
+
+def witness(expression: ir.Expression) -> frozenset[str] | None:
+    """The atoms (keys) of a possible person who is in the set; None where it is always empty.
+    Raises Undecided."""
+    if isinstance(expression, ir.Constant):
+        return frozenset() if expression.value else None
+    atoms = ir.atoms_of(expression)
+    facts = certain_facts(atoms)
+    quick = _quick_witness(expression, facts)
+    if quick is not None:
+        return quick
+    space, keys = _space(expression, facts)
+    function = space.conjunction([_feasibility(space, keys, facts), _function(expression, space, keys)])
+    model = space.model(function)
+    if model is None:
+        return None
+    names = list(keys)
+    return frozenset(names[index] for index in model)
+
+
+def constant_parts(expression: ir.Expression) -> Mapping[str, bool]:
+    """Which parts of the expression, by key, are always empty (False) or always everybody (True).
+    Raises Undecided."""
+    facts = certain_facts(ir.atoms_of(expression))
+    if not facts.implications and not facts.exclusions and _reads_once(expression):
+        return {}
+    space, keys = _space(expression, facts)
+    feasibility = _feasibility(space, keys, facts)
+    functions: dict[str, int] = {}
+    found: dict[str, bool] = {}
+    for node in ir.nodes_of(expression):
+        function = _step(node, functions, space, keys)
+        functions[node.key] = function
+        if space.conjunction([feasibility, function]) == space.false:
+            found[node.key] = False
+        elif space.conjunction([feasibility, space.negation(function)]) == space.false:
+            found[node.key] = True
+    return found
+
+
+def feasible(atoms: Sequence[ir.Atom]) -> Iterator[frozenset[str]]:
+    """Every set of atoms (keys) that one person can be in by the certain facts, the smaller keys last."""
+    keys = sorted({atom.key for atom in atoms})
+    facts = certain_facts(atoms)
+    allows = _checks(keys, facts)
+    stack: list[tuple[int, tuple[str, ...]]] = [(0, ())]
+    while stack:
+        index, chosen = stack.pop()
+        if index == len(keys):
+            yield frozenset(chosen)
+            continue
+        for taken in ((*chosen, keys[index]), chosen):
+            if allows(index, frozenset(taken)):
+                stack.append((index + 1, taken))
+
+
+def _checks(keys: Sequence[str], facts: Facts) -> Callable[[int, Set[str]], bool]:
+    """A test of the facts whose later key is the one just decided."""
+    position = {key: index for index, key in enumerate(keys)}
+    by_last: list[list[tuple[str, str, bool]]] = [[] for _ in keys]
+    for left, right in facts.implications:
+        by_last[max(position[left], position[right])].append((left, right, True))
+    for left, right in facts.exclusions:
+        by_last[max(position[left], position[right])].append((left, right, False))
+    return lambda index, chosen: all(
+        left not in chosen or (right in chosen) is implied for left, right, implied in by_last[index]
+    )
+
+
+# --- deciding ---------------------------------------------------------------------------------------
+
+
+def _quick_witness(expression: ir.Expression, facts: Facts) -> frozenset[str] | None:
+    """A likely person first: nobody's, then everything that is asked for and nothing that is excluded."""
+    for chosen in _candidates(expression):
+        whole = closed(chosen, facts)
+        if possible(whole, facts) and ir.evaluate(expression, whole):
+            return whole
+    return None
+
+
+def _candidates(expression: ir.Expression) -> Iterator[frozenset[str]]:
+    yield frozenset()
+    positive, negative = _polarities(expression)
+    yield frozenset(positive - negative)
+    yield frozenset(positive)
+
+
+def _polarities(expression: ir.Expression) -> tuple[set[str], set[str]]:
+    """The atoms that stand under an even, and under an odd number of NOTs."""
+    seen: set[tuple[str, bool]] = set()
+    found: tuple[set[str], set[str]] = (set(), set())
+    stack: list[tuple[ir.Expression, bool]] = [(expression, False)]
+    while stack:
+        node, negated = stack.pop()
+        if (node.key, negated) in seen:
+            continue
+        seen.add((node.key, negated))
+        if isinstance(node, ir.Leaf):
+            found[negated].add(node.key)
+        stack.extend((child, negated != isinstance(node, ir.Not)) for child in ir.children(node))
+    return found
+
+
+def closed(chosen: Iterable[str], facts: Facts) -> frozenset[str]:
+    """The atoms (keys) with all that they lie within."""
+    above: dict[str, list[str]] = {}
+    for left, right in facts.implications:
+        above.setdefault(left, []).append(right)
+    found: set[str] = set()
+    stack = list(chosen)
+    while stack:
+        key = stack.pop()
+        if key not in found:
+            found.add(key)
+            stack.extend(above.get(key, ()))
+    return frozenset(found)
+
+
+def possible(chosen: Set[str], facts: Facts) -> bool:
+    """Whether no exclusion stands between these atoms (keys)."""
+    return not any(left in chosen and right in chosen for left, right in facts.exclusions)
+
+
+def _reads_once(expression: ir.Expression) -> bool:
+    """Whether every node has one parent: with no facts, such an expression has no constant part."""
+    return sum(len(ir.children(node)) for node in ir.nodes_of(expression)) == len(ir.nodes_of(expression)) - 1
+
+
+def _space(expression: ir.Expression, facts: Facts) -> tuple[Space, Mapping[str, int]]:
+    order = _variable_order(expression, facts)
+    return space_over(len(order)), {key: index for index, key in enumerate(order)}
+
+
+def _variable_order(expression: ir.Expression, facts: Facts) -> list[str]:
+    """Atoms in order of appearance, those that facts connect side by side: small diagrams need both."""
+    neighbours: dict[str, list[str]] = {}
+    for left, right in (*facts.implications, *facts.exclusions):
+        neighbours.setdefault(left, []).append(right)
+        neighbours.setdefault(right, []).append(left)
+    appearance = [node.key for node in ir.nodes_of(expression) if isinstance(node, ir.Leaf)]
+    order: dict[str, None] = {}
+    for first in appearance:
+        component, stack = {first}, [first]
+        while stack and first not in order:
+            fresh = [key for key in neighbours.get(stack.pop(), ()) if key not in component]
+            component.update(fresh)
+            stack.extend(fresh)
+        order.update(dict.fromkeys(key for key in appearance if key in component))
+    return list(order)
+
+
+def _feasibility(space: Space, keys: Mapping[str, int], facts: Facts) -> int:
+    variable = {key: space.variable(index) for key, index in keys.items()}
+    clauses = [
+        space.disjunction([space.negation(variable[left]), variable[right]])
+        for left, right in _without_shortcuts(facts.implications)
+    ]
+    clauses += [space.negation(space.conjunction([variable[a], variable[b]])) for a, b in facts.exclusions]
+    return space.conjunction(clauses)
+
+
+def _without_shortcuts(implications: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The implications that do not follow from two others; sets that are equal keep all of theirs."""
+    above: dict[str, set[str]] = {}
+    for left, right in implications:
+        above.setdefault(left, set()).add(right)
+
+    def follows(left: str, right: str) -> bool:
+        return any(
+            right in above.get(middle, ()) and left not in above.get(middle, ()) and middle not in above.get(right, ())
+            for middle in above[left] - {right}
+        )
+
+    return [(left, right) for left, right in implications if not follows(left, right)]
+
+
+def _function(expression: ir.Expression, space: Space, keys: Mapping[str, int]) -> int:
+    functions: dict[str, int] = {}
+    for node in ir.nodes_of(expression):
+        functions[node.key] = _step(node, functions, space, keys)
+    return functions[expression.key]
+
+
+def _step(node: ir.Expression, functions: Mapping[str, int], space: Space, keys: Mapping[str, int]) -> int:
+    match node:
+        case ir.Constant(value):
+            return space.true if value else space.false
+        case ir.Leaf():
+            return space.variable(keys[node.key])
+        case ir.Not(operand):
+            return space.negation(functions[operand.key])
+        case ir.And(operands):
+            return space.conjunction([functions[operand.key] for operand in operands])
+        case ir.Or(operands):
+            return space.disjunction([functions[operand.key] for operand in operands])

@@ -1,0 +1,156 @@
+"""Names: what a project declares, which words cannot be declared, and the nearest name to a misspelt one.
+
+Uploads, tables, verbs, audiences, deliveries and messages share one name space; accounts and policies
+have one of their own each (specs/language/03-names.md).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from audsql.diag import Bag, Fix, Label, error, fix
+from audsql.source import Span
+from audsql.syntax import ast
+
+__all__ = ["ATTRIBUTES", "BUILT_IN", "REMOTE_KINDS", "Symbol", "Symbols", "declare", "fix_near", "nearest"]
+
+# The calls that find an audience in LINE by its name, and LINE's type for each (line-platform.md §1.5).
+REMOTE_KINDS: Mapping[str, str] = {
+    "app_event": "APP_EVENT",
+    "chat_tag": "CHAT_TAG",
+    "friend_path": "FRIEND_PATH",
+    "image_clicked": "IMAGE_CLICK",
+    "reserved": "RESERVATION",
+    "rich_menu_clicked": "RICHMENU_CLICK",
+    "rich_menu_seen": "RICHMENU_IMP",
+    "shared": "SHARED",
+    "video_viewed": "VIDEO_VIEW",
+    "web_traffic": "WEBTRAFFIC",
+}
+ATTRIBUTES = ("age", "area", "friend_for", "gender", "os")
+BUILT_IN = tuple(
+    sorted({*REMOTE_KINDS, *ATTRIBUTES, "clicked", "opened", "received", "uploaded", "linked", "sample", "lookalike"})
+)
+_NEVER_DECLARED = {"reach", "change", "freshness", "friends", "count", "otherwise", *BUILT_IN}
+_OPERATOR_WORDS = {"and", "or", "not", "except"}
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A declared name. `kind` is the word of its statement. `broken`: its contents are unknown."""
+
+    kind: str
+    name: str
+    span: Span
+    node: ast.Statement | ast.Verb
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """All declarations by name, the first of each name."""
+
+    names: Mapping[str, Symbol]
+    accounts: Mapping[str, Symbol]
+    policies: Mapping[str, Symbol]
+
+    def get(self, name: str) -> Symbol | None:
+        return self.names.get(name)
+
+    def of_kind(self, *kinds: str) -> tuple[str, ...]:
+        """The names of these kinds, sorted."""
+        return tuple(sorted(name for name, symbol in self.names.items() if symbol.kind in kinds))
+
+
+def declare(files: Iterable[ast.File], bag: Bag) -> Symbols:
+    """Collect the declarations of all files; later ones of the same name are errors."""
+    names: dict[str, Symbol] = {}
+    accounts: dict[str, Symbol] = {}
+    policies: dict[str, Symbol] = {}
+    spaces = {"account": accounts, "policy": policies}
+    for symbol in _declarations(files):
+        space = spaces.get(symbol.kind, names)
+        first = space.get(symbol.name)
+        if first is not None:
+            bag.add(error("AUD0202", symbol.span, labels=[Label(first.span, "first")], name=symbol.name))
+            continue
+        if symbol.name in _NEVER_DECLARED or symbol.name.casefold() in _OPERATOR_WORDS:
+            bag.add(error("AUD0203", symbol.span, name=symbol.name))
+        space[symbol.name] = symbol
+    return Symbols(names, accounts, policies)
+
+
+def _declarations(files: Iterable[ast.File]) -> Iterator[Symbol]:
+    for file in sorted(files, key=lambda file: file.path):
+        for statement in file.statements:
+            yield from _symbols_of(statement)
+
+
+def _symbols_of(statement: ast.Statement) -> Iterator[Symbol]:
+    match statement:
+        case ast.Block(kind=kind, name=name):
+            yield Symbol(kind, name.text, name.span, statement)
+            for verb in statement.verbs:
+                yield Symbol("verb", verb.name.text, verb.name.span, verb)
+        case ast.Audience(name=name):
+            yield Symbol("audience", name.text, name.span, statement)
+        case ast.Policy(name=name):
+            yield Symbol("policy", name.text, name.span, statement)
+        case ast.Bad(kind=kind, name=name) if name is not None:
+            yield Symbol(kind, name.text, name.span, statement, broken=True)
+        case _:
+            return
+
+
+# --- did you mean ---------------------------------------------------------------------------------
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The one candidate that `name` was probably meant to be, or None.
+
+    Equal after folding width and case first, then the smallest edit distance of at most a third of
+    the length (style.md §3.5); ties go to the first in order.
+    """
+    folded = _fold(name)
+    limit = max(1, len(folded) // 3)
+    best: tuple[int, str] | None = None
+    for candidate in sorted(set(candidates) - {name}):
+        distance = _distance(folded, _fold(candidate), limit)
+        if distance <= limit and (best is None or distance < best[0]):
+            best = (distance, candidate)
+    return best[1] if best else None
+
+
+def fix_near(span: Span, near: str | None) -> tuple[Fix, ...]:
+    """A fix that writes the near name; it changes meaning, so it is never applied unseen."""
+    return (fix(span, written(near), safe=False, key="near"),) if near else ()
+
+
+def written(name: str) -> str:
+    """A name as it is written: in backquotes where it is no identifier."""
+    plain = name.isidentifier() and name.casefold() not in _OPERATOR_WORDS
+    return name if plain else f"`{name}`"
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _distance(left: str, right: str, limit: int) -> int:
+    """Restricted Damerau-Levenshtein distance; anything above `limit` is limit + 1."""
+    if abs(len(left) - len(right)) > limit:
+        return limit + 1
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        last, before, row = before, row, [i]
+        for j, b in enumerate(right, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+        if min(row) > limit and min(before) > limit:
+            return limit + 1
+    return row[-1]

@@ -1,0 +1,95 @@
+"""What must happen to one audience at LINE so that it holds the people it should: pure decisions.
+
+LINE's uploads are append-only: people can be added, nobody can be taken out. Anyone who must leave
+means a new audience, and the old one goes once nothing names it any more (design.md §5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from audsql.compile.program import LineAudience
+from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts, UploadFacts
+
+__all__ = [
+    "ACTIONS_THAT_CHANGE",
+    "AudienceAction",
+    "Held",
+    "find_named",
+    "find_retargeting",
+    "upload_action",
+]
+
+Action = Literal["create", "add", "replace", "keep"]
+ACTIONS_THAT_CHANGE = ("create", "add", "replace")
+
+# An audience that LINE lists in one of these states can hold or come to hold people.
+_USABLE = ("READY", "IN_PROGRESS", "ACTIVATING")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What our records say of an upload that stands at LINE."""
+
+    remote_id: int
+    fingerprint: str
+    size: int
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceAction:
+    """`reason` is a word of the catalogue: new, same, people_entered, people_left, members_unknown,
+    deleted_at_line, expired, failed, expires_too_soon."""
+
+    action: Action
+    reason: str
+
+
+def upload_action(
+    facts: UploadFacts,
+    held: Held | None,
+    remote: RemoteAudienceFacts | None,
+    needed_until: datetime,
+) -> AudienceAction:
+    """The action that makes an upload hold exactly the people of `facts` until `needed_until`.
+
+    `remote` is what LINE lists under the held id now, None where it lists nothing.
+    """
+    if held is None:
+        return AudienceAction("create", "new")
+    if remote is None:
+        return AudienceAction("create", "deleted_at_line")
+    if remote.status not in _USABLE:
+        return AudienceAction("replace", "expired" if remote.status == "EXPIRED" else "failed")
+    expires_at = remote.expires_at or held.expires_at
+    if expires_at is not None and expires_at < needed_until + timedelta(days=1):
+        return AudienceAction("replace", "expires_too_soon")
+    if held.fingerprint == facts.fingerprint:
+        return AudienceAction("keep", "same")
+    if not facts.known:
+        return AudienceAction("replace", "members_unknown")
+    if facts.movement.leaving:
+        return AudienceAction("replace", "people_left")
+    return AudienceAction("add", "people_entered")
+
+
+def find_retargeting(remote: RemoteFacts, kind: str, request_id: str, url: str | None) -> RemoteAudienceFacts | None:
+    """The click or impression audience of a request: LINE allows one for each request id and URL."""
+    for audience in remote.audiences:
+        same = audience.kind == kind and audience.request_id == request_id
+        if same and (audience.click_url or None) == url and audience.status in _USABLE:
+            return audience
+    return None
+
+
+def find_named(remote: RemoteFacts, wanted: LineAudience) -> tuple[RemoteAudienceFacts, ...]:
+    """All audiences of the wanted kind and name; names at LINE need not be unique."""
+    kinds = (wanted.kind, "TRACKINGTAG_WEBTRAFFIC") if wanted.kind == "WEBTRAFFIC" else (wanted.kind,)
+    return tuple(
+        audience
+        for audience in remote.audiences
+        if (audience.kind in kinds or wanted.kind == "SHARED") and audience.name == wanted.name
+    )

@@ -1,0 +1,141 @@
+"""What was found out before planning: sizes of own data, and what LINE has. Counts only, never members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+__all__ = [
+    "AudienceFacts",
+    "DeliveryFacts",
+    "Facts",
+    "Movement",
+    "PartFacts",
+    "RemoteAudienceFacts",
+    "RemoteFacts",
+    "Size",
+    "SourceSummary",
+    "UploadFacts",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of people: exact where `low == high`; `high` None where nothing bounds it."""
+
+    low: int
+    high: int | None
+
+    @property
+    def exact(self) -> bool:
+        return self.low == self.high
+
+    def to_document(self) -> dict[str, int | bool | None]:
+        count = self.low if self.exact else None
+        return {"count": count, "exact": self.exact, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """People who enter and leave against the last applied set."""
+
+    entering: int
+    leaving: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """`previous_people`: at the last apply, None where there was none. `left`: people gone since then,
+    None where not known. `exclusion`: it is subtracted somewhere. `late_hours`: older than `fresh:` allows."""
+
+    name: str
+    kind: str
+    digest: str
+    rows: int
+    people: int
+    encoding: str
+    exclusion: bool
+    previous_people: int | None = None
+    left: int | None = None
+    late_hours: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFacts:
+    """`known`: the members that LINE has are known here, so that `movement` is exact."""
+
+    key: str
+    size: int
+    fingerprint: str
+    known: bool
+    movement: Movement
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceFacts:
+    """`movement` is None where there is no earlier set, or it is not at hand."""
+
+    name: str
+    size: Size
+    previous: Size | None = None
+    movement: Movement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartFacts:
+    """`bound`: people of own data that contain the part; None where own data does not bound it."""
+
+    part: int
+    bound: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFacts:
+    name: str
+    size: Size
+    parts: tuple[PartFacts, ...]
+    previous: Size | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAudienceFacts:
+    """An audience of the account as LINE lists it."""
+
+    id: int
+    kind: str
+    name: str
+    status: str
+    count: int
+    expires_at: datetime | None = None
+    request_id: str | None = None
+    click_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFacts:
+    """One account as LINE has it. `quota_remaining` None: unlimited. `followers` None: LINE did not say."""
+
+    account: str
+    bot_id: str
+    audiences: tuple[RemoteAudienceFacts, ...]
+    quota_remaining: int | None
+    followers: int | None
+    target_reach: int | None
+
+    def by_id(self, audience_id: int) -> RemoteAudienceFacts | None:
+        return next((audience for audience in self.audiences if audience.id == audience_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that a plan needs to know beside the Program and the State."""
+
+    as_of: datetime
+    as_of_given: bool
+    now: datetime
+    sources: tuple[SourceSummary, ...] = ()
+    uploads: Mapping[str, UploadFacts] = field(default_factory=dict)
+    audiences: tuple[AudienceFacts, ...] = ()
+    deliveries: Mapping[str, DeliveryFacts] = field(default_factory=dict)
+    remotes: Mapping[str, RemoteFacts] = field(default_factory=dict)

@@ -1,0 +1,282 @@
+"""Verdicts over what is about to be planned: what must stop it, and what a reviewer should know. Pure.
+
+Each guard is a function of the inputs and the desired deliveries that yields diagnostics; an error makes
+the plan one that apply refuses. Their order is the order in which reviewers read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from audsql.compile.program import LineAudience, Narrowcast
+from audsql.diag import Diagnostic, error, warning
+from audsql.line.limits import (
+    AUDIENCE_RECIPIENTS_MIN,
+    AUDIENCES_PER_CHANNEL_MAX,
+    MINIMUM_EXEMPT_AUDIENCE_TYPES,
+    RECIPIENTS_MIN,
+    RETARGETING_AGE_DAYS_MAX,
+    TARGET_REACH_MIN,
+)
+from audsql.plan.audiences import find_named
+from audsql.plan.facts import RemoteFacts
+from audsql.plan.plan import Desired, PlanInputs, Wanted, request_ids_of
+from audsql.plan.tags import Tag, parse_tag
+from audsql.source import Span
+
+__all__ = ["GUARDS", "check"]
+
+
+def check(inputs: PlanInputs, aim: Desired, accepted_shrunk: frozenset[str] = frozenset()) -> tuple[Diagnostic, ...]:
+    """All verdicts, in the order of GUARDS. `accepted_shrunk`: lists whose shrinking a person accepted."""
+    verdicts = [verdict for guard in GUARDS for verdict in guard(inputs, aim)]
+    return tuple(
+        verdict
+        for verdict in verdicts
+        if not (verdict.code == "AUD0703" and str(verdict.fact("name")) in accepted_shrunk)
+    )
+
+
+def _active(aim: Desired) -> Iterator[Wanted]:
+    return (one for one in aim.wanted if one.active)
+
+
+def needs_a_person(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """A send whose outcome is unknown, that was missed, or that failed: nothing happens by itself."""
+    for one in aim.wanted:
+        if one.verdict.action == "attention":
+            state = one.verdict.known.state if one.verdict.known else "missed"
+            yield warning("AUD0700", one.delivery.span, delivery=one.delivery.name, state=state)
+
+
+def edited_after_sending(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for one in aim.wanted:
+        if one.verdict.action == "edited":
+            known = one.verdict.known
+            yield error(
+                "AUD0708", one.delivery.span, delivery=one.delivery.name, scheduled=known.scheduled if known else ""
+            )
+
+
+def already_past(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for one in aim.wanted:
+        if one.verdict.action == "past" and one.delivery.at:
+            at = one.delivery.at.isoformat(timespec="minutes")
+            now = inputs.facts.now.astimezone(one.delivery.at.tzinfo).isoformat(timespec="minutes")
+            yield error("AUD0707", one.delivery.span, delivery=one.delivery.name, at=at, now=now)
+
+
+def lost_state(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """LINE holds audiences of ours for a delivery that the state has never heard of."""
+    for one in aim.wanted:
+        first = one.verdict.action in ("send", "schedule") and one.verdict.known is None
+        remote = inputs.facts.remotes.get(one.delivery.account)
+        if first and remote and _foreign_tags(inputs, one, remote):
+            yield error("AUD0715", one.delivery.span, delivery=one.delivery.name)
+
+
+def _foreign_tags(inputs: PlanInputs, one: Wanted, remote: RemoteFacts) -> bool:
+    ours = Tag.of(inputs.lineage or "", "", 0).lineage if inputs.lineage else None
+    keys = {Tag.of("", key, 0).key for key in (*one.compiled.uploads, *one.compiled.audiences)}
+    tags = [parse_tag(audience.name) for audience in remote.audiences]
+    return any(tag is not None and tag.key in keys and tag.lineage != ours for tag in tags)
+
+
+def outside_expected_size(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for one in _active(aim):
+        facts = inputs.facts.deliveries.get(one.delivery.name)
+        if facts is None or one.delivery.expect is None or one.verdict.action == "resume":
+            continue
+        low, high = one.delivery.expect
+        too_many = high is not None and facts.size.low > high
+        too_few = low is not None and facts.size.high is not None and facts.size.high < low
+        if too_many or too_few:
+            yield error(
+                "AUD0701",
+                one.delivery.span,
+                delivery=one.delivery.name,
+                low=facts.size.low,
+                high=facts.size.high,
+                expected_low=low,
+                expected_high=high,
+            )
+
+
+def reaches_nobody(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for one in _active(aim):
+        facts = inputs.facts.deliveries.get(one.delivery.name)
+        resuming = one.verdict.action == "resume"
+        if facts and facts.size.high == 0 and not one.delivery.allow_empty and not resuming:
+            yield error("AUD0702", one.delivery.to_span, delivery=one.delivery.name)
+
+
+def shrunk_exclusion(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """A list that is subtracted and lost people since the last apply: they would get messages again."""
+    for source in inputs.facts.sources:
+        if source.exclusion and source.previous_people is not None:
+            left = source.left if source.left is not None else max(0, source.previous_people - source.people)
+            if left:
+                yield error(
+                    "AUD0703",
+                    None,
+                    name=source.name,
+                    before=source.previous_people,
+                    after=source.people,
+                    left=left,
+                )
+
+
+def late_data(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for source in inputs.facts.sources:
+        if source.late_hours is not None:
+            yield error("AUD0710", None, name=source.name, late_hours=source.late_hours)
+
+
+def quota(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for account, remote in sorted(inputs.facts.remotes.items()):
+        sizes = [
+            inputs.facts.deliveries[one.delivery.name].size
+            for one in _active(aim)
+            if one.delivery.account == account and one.delivery.name in inputs.facts.deliveries
+        ]
+        if remote.quota_remaining is None or not sizes:
+            continue
+        low = sum(size.low for size in sizes)
+        highs = [remote.followers if size.high is None else size.high for size in sizes]
+        high = None if any(one is None for one in highs) else sum(one or 0 for one in highs)
+        if low > remote.quota_remaining:
+            yield error("AUD0704", None, account=account, low=low, remaining=remote.quota_remaining)
+        elif high is None or high > remote.quota_remaining:
+            yield warning("AUD0705", None, account=account, high=high, remaining=remote.quota_remaining)
+
+
+def small_parts(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """A part that uses an attribute or a LINE-held audience fails at LINE when it comes out below 50."""
+    for one in _active(aim):
+        facts = inputs.facts.deliveries.get(one.delivery.name)
+        bounds = {part.part: part.bound for part in facts.parts} if facts else {}
+        for send in one.compiled.sends:
+            bound = bounds.get(send.part)
+            if not isinstance(send, Narrowcast) or not _has_minimum(inputs, one, send):
+                continue
+            if bound is not None and 0 < bound < RECIPIENTS_MIN:
+                name, part = one.delivery.name, send.part + 1
+                yield warning(
+                    "AUD0706", one.delivery.to_span, delivery=name, part=part, bound=bound, minimum=RECIPIENTS_MIN
+                )
+
+
+def _has_minimum(inputs: PlanInputs, one: Wanted, send: Narrowcast) -> bool:
+    exempt = all(inputs.program.audience(key).kind in MINIMUM_EXEMPT_AUDIENCE_TYPES for key in one.compiled.audiences)
+    return send.filter is not None or not exempt
+
+
+def target_reach(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for one in _active(aim):
+        remote = inputs.facts.remotes.get(one.delivery.account)
+        filtered = any(isinstance(send, Narrowcast) and send.filter is not None for send in one.compiled.sends)
+        if filtered and remote and remote.target_reach is not None and remote.target_reach < TARGET_REACH_MIN:
+            yield error(
+                "AUD0709",
+                one.delivery.to_span,
+                delivery=one.delivery.name,
+                reach=remote.target_reach,
+                minimum=TARGET_REACH_MIN,
+            )
+
+
+def audiences_found_by_name(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for audience in _needed(inputs, aim):
+        remote = inputs.facts.remotes.get(audience.account)
+        if audience.kind in ("CLICK", "IMP", "REDELIVERY") or remote is None:
+            continue
+        found = find_named(remote, audience)
+        place, name, kind = _span_of(audience, aim), audience.name or "", audience.kind
+        if not found:
+            yield error("AUD0711", place, name=name, kind=kind, account=audience.account)
+        elif len(found) > 1:
+            yield error("AUD0712", place, name=name, kind=kind, count=len(found))
+        elif found[0].status != "READY":
+            yield error("AUD0713", place, name=name, kind=kind, status=found[0].status)
+        elif kind not in MINIMUM_EXEMPT_AUDIENCE_TYPES and found[0].count < AUDIENCE_RECIPIENTS_MIN:
+            yield error("AUD0714", place, name=name, kind=kind, minimum=AUDIENCE_RECIPIENTS_MIN)
+
+
+def _needed(inputs: PlanInputs, aim: Desired) -> Iterator[LineAudience]:
+    return (audience for audience in inputs.program.audiences if audience.key in aim.needed_by)
+
+
+def _span_of(audience: LineAudience, aim: Desired) -> Span | None:
+    names = aim.needed_by.get(audience.key, ())
+    return next((one.delivery.to_span for one in aim.wanted if one.delivery.name in names), None)
+
+
+def retargeting_age(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """Click and impression audiences can be made for 60 days after the message."""
+    for audience in _needed(inputs, aim):
+        source = inputs.project.delivery(audience.delivery or "")
+        if audience.kind not in ("CLICK", "IMP") or source is None or source.at is None:
+            continue
+        if audience.key in inputs.line_held or not request_ids_of(source.name, inputs):
+            continue
+        age = inputs.facts.now - source.at
+        if age > timedelta(days=RETARGETING_AGE_DAYS_MAX):
+            yield error(
+                "AUD0716",
+                _span_of(audience, aim),
+                delivery=source.name,
+                age_days=age.days,
+                limit_days=RETARGETING_AGE_DAYS_MAX,
+            )
+
+
+def audience_count(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    for account, remote in sorted(inputs.facts.remotes.items()):
+        new = sum(
+            key not in inputs.held and key not in inputs.line_held
+            for key in aim.needed_by
+            if _account_of(inputs, key) == account
+        )
+        if len(remote.audiences) + new > AUDIENCES_PER_CHANNEL_MAX:
+            yield error(
+                "AUD0718", None, account=account, count=len(remote.audiences), new=new, limit=AUDIENCES_PER_CHANNEL_MAX
+            )
+
+
+def _account_of(inputs: PlanInputs, key: str) -> str:
+    owners = {upload.key: upload.account for upload in inputs.program.uploads}
+    owners |= {audience.key: audience.account for audience in inputs.program.audiences}
+    return owners.get(key, "")
+
+
+def unbounded_send(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """Without any bound there is no fuse: LINE did not tell the number of friends."""
+    for one in _active(aim):
+        remote = inputs.facts.remotes.get(one.delivery.account)
+        facts = inputs.facts.deliveries.get(one.delivery.name)
+        narrowcasts = [send for send in one.compiled.sends if isinstance(send, Narrowcast)]
+        bounds = {part.part: part.bound for part in facts.parts} if facts else {}
+        open_parts = [send for send in narrowcasts if bounds.get(send.part) is None]
+        written = one.delivery.limit is not None or (one.delivery.expect and one.delivery.expect[1] is not None)
+        if remote and remote.followers is None and open_parts and not written:
+            yield error("AUD0717", one.delivery.to_span, delivery=one.delivery.name)
+
+
+GUARDS = (
+    needs_a_person,
+    edited_after_sending,
+    already_past,
+    lost_state,
+    outside_expected_size,
+    reaches_nobody,
+    shrunk_exclusion,
+    late_data,
+    quota,
+    target_reach,
+    audiences_found_by_name,
+    retargeting_age,
+    audience_count,
+    unbounded_send,
+    small_parts,
+)

@@ -1,0 +1,363 @@
+"""The planner: project, program, facts and records in, one document out. Pure.
+
+Planning twice with the same inputs gives the same bytes; planning right after a full apply says
+`No changes.`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from audsql.compile.program import CompiledDelivery, LineAudience, Narrowcast, Program
+from audsql.diag import Diagnostic
+from audsql.line.limits import AUDIENCE_LIFETIME_DAYS, LIMITS_VERSION
+from audsql.meaning.ir import Delivery, Project
+from audsql.plan.audiences import ACTIONS_THAT_CHANGE, Held, find_named, find_retargeting, upload_action
+from audsql.plan.definition import definition, definition_digest, filter_document, occurrence_time, recipient_document
+from audsql.plan.document import FORMAT_VERSION, Document, sealed
+from audsql.plan.facts import Facts, RemoteFacts
+from audsql.plan.occurrence import Known, Verdict, judge, not_after
+from audsql.plan.pace import pace_document
+
+__all__ = ["Desired", "PlanInputs", "Wanted", "desired", "desired_of", "make_plan", "request_ids_of", "send_limit"]
+
+PLAN_VALID_HOURS = 24
+
+# Deliveries in these states still need their audiences.
+_ACTIVE = ("send", "schedule", "update", "keep", "resume")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """`bound`: compiled deliveries by name, with uploads that came out empty taken out (the program's own
+    form says what was approved, this one what is sent). `held`: uploads at LINE by key; `line_held`: ids of click and impression audiences by key;
+    `occurrences`: by delivery name; `messages`: LINE message objects by message name; `request_ids`: of the
+    sends that this project made, by delivery, in order of parts."""
+
+    project: Project
+    program: Program
+    facts: Facts
+    messages: Mapping[str, Sequence[Any]]
+    environment: str
+    spec_digest: str
+    tool_version: str
+    bound: Mapping[str, CompiledDelivery] = field(default_factory=dict)
+    lineage: str | None = None
+    serial: int = 0
+    held: Mapping[str, Held] = field(default_factory=dict)
+    line_held: Mapping[str, int] = field(default_factory=dict)
+    released: Mapping[str, int] = field(default_factory=dict)
+    occurrences: Mapping[str, tuple[Known, ...]] = field(default_factory=dict)
+    request_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A delivery with its compiled form and what is to be done about it."""
+
+    delivery: Delivery
+    compiled: CompiledDelivery
+    definition: str
+    verdict: Verdict
+
+    @property
+    def active(self) -> bool:
+        return self.verdict.action in _ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """`needed_until`: the latest end of a window that needs a key; `needed_by`: the deliveries' names."""
+
+    wanted: tuple[Wanted, ...]
+    needed_until: Mapping[str, datetime]
+    needed_by: Mapping[str, tuple[str, ...]]
+
+
+def desired(
+    project: Project,
+    program: Program,
+    bound: Mapping[str, CompiledDelivery],
+    messages: Mapping[str, Sequence[Any]],
+    occurrences: Mapping[str, tuple[Known, ...]],
+    now: datetime,
+) -> Desired:
+    """Which deliveries still have something to do, and which audiences they need until when."""
+    compiled = {one.name: one for one in program.deliveries}
+    wanted = []
+    for delivery in project.deliveries:
+        if delivery.sent_request_id is None and delivery.name in compiled:
+            digest = definition_digest(delivery, compiled[delivery.name], messages)
+            known = occurrences.get(delivery.name, ())
+            verdict = judge(occurrence_time(delivery), delivery.at, digest, known, now)
+            form = bound.get(delivery.name, compiled[delivery.name])
+            wanted.append(Wanted(delivery, form, digest, verdict))
+    until: dict[str, datetime] = {}
+    by: dict[str, list[str]] = {}
+    for one in wanted:
+        if one.active:
+            end = not_after(max(one.delivery.at, now) if one.delivery.at else now)
+            for key in (*one.compiled.uploads, *one.compiled.audiences):
+                until[key] = max(until.get(key, end), end)
+                by.setdefault(key, []).append(one.delivery.name)
+    return Desired(tuple(wanted), until, {key: tuple(sorted(names)) for key, names in by.items()})
+
+
+def desired_of(inputs: PlanInputs) -> Desired:
+    return desired(
+        inputs.project, inputs.program, inputs.bound, inputs.messages, inputs.occurrences, inputs.facts.now
+    )
+
+
+def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
+    """The plan document. `guards` are the verdicts of `plan.guard.check`."""
+    aim = desired_of(inputs)
+    uploads = [_upload_change(key, inputs, aim) for key in sorted(aim.needed_by) if key in inputs.facts.uploads]
+    lines = [
+        _line_change(audience, inputs, aim)
+        for audience in inputs.program.audiences
+        if audience.key in aim.needed_by and audience.kind != "REDELIVERY"
+    ]
+    deliveries = [_delivery_change(one, inputs) for one in aim.wanted]
+    cancelled = _cancelled(inputs)
+    audiences = [_audience(one) for one in inputs.facts.audiences]
+    releases = [
+        {"address": f"upload.{key}", "action": "release", "remote_id": held.remote_id}
+        for key, held in sorted(inputs.held.items())
+        if key not in aim.needed_by
+    ]
+    changes = [*uploads, *lines]
+    now = inputs.facts.now
+    return sealed(
+        {
+            "kind": "audsql.plan",
+            "format_version": FORMAT_VERSION,
+            "tool_version": inputs.tool_version,
+            "limits_version": LIMITS_VERSION,
+            "project": inputs.project.name,
+            "environment": inputs.environment,
+            "endpoints": dict(sorted(inputs.endpoints.items())),
+            "as_of": _time(inputs.facts.as_of),
+            "as_of_given": inputs.facts.as_of_given,
+            "created_at": _time(now),
+            "valid_until": _time(now + timedelta(hours=PLAN_VALID_HOURS)),
+            "state": {"lineage": inputs.lineage, "serial": inputs.serial},
+            "spec_digest": inputs.spec_digest,
+            "sources": [_source(one) for one in inputs.facts.sources],
+            "audiences": audiences,
+            "resource_changes": changes,
+            "releases": releases,
+            "deliveries": deliveries,
+            "cancelled": cancelled,
+            "quota": _quota(inputs, deliveries),
+            "pace": pace_document(changes, deliveries),
+            "guards": [_guard(one) for one in guards],
+            "applyable": not any(one.severity == "error" for one in guards),
+            "summary": _summary(changes, deliveries, cancelled),
+        }
+    )
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+def _source(one: Any) -> Document:
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "digest": one.digest,
+        "rows": one.rows,
+        "people": one.people,
+        "encoding": one.encoding,
+        "exclusion": one.exclusion,
+        "previous_people": one.previous_people,
+    }
+
+
+def _audience(one: Any) -> Document:
+    return {
+        "name": one.name,
+        "people": one.size.to_document(),
+        "previous": one.previous.to_document() if one.previous else None,
+        "entering": one.movement.entering if one.movement else None,
+        "leaving": one.movement.leaving if one.movement else None,
+    }
+
+
+def _upload_change(key: str, inputs: PlanInputs, aim: Desired) -> Document:
+    upload = inputs.program.upload(key)
+    facts = inputs.facts.uploads[key]
+    held = inputs.held.get(key)
+    remote_facts = inputs.facts.remotes.get(upload.account)
+    remote = remote_facts.by_id(held.remote_id) if held and remote_facts else None
+    decision = upload_action(facts, held, remote, aim.needed_until[key])
+    frozen = any(one.verdict.action == "resume" and key in one.compiled.uploads for one in aim.wanted)
+    action, reason = ("keep", "frozen") if frozen and held else (decision.action, decision.reason)
+    return {
+        "address": f"upload.{key}",
+        "type": "UPLOAD",
+        "account": upload.account,
+        "label": upload.label,
+        "action": action,
+        "reason": reason,
+        "negated": upload.negated,
+        "people": {
+            "before": held.size if held else 0,
+            "after": facts.size,
+            "entering": facts.movement.entering if facts.known or not held else None,
+            "leaving": facts.movement.leaving if facts.known or not held else None,
+        },
+        "fingerprint": facts.fingerprint,
+        "remote_id": held.remote_id if held else None,
+        "needed_by": list(aim.needed_by[key]),
+    }
+
+
+def _line_change(audience: LineAudience, inputs: PlanInputs, aim: Desired) -> Document:
+    remote = inputs.facts.remotes.get(audience.account)
+    found, action = _line_found(audience, inputs, remote)
+    return {
+        "address": f"line_audience.{audience.key}",
+        "type": audience.kind,
+        "account": audience.account,
+        "label": audience.label,
+        "action": action,
+        "reason": {"create": "new", "wait": "not_sent_yet"}.get(action, "same"),
+        "delivery": audience.delivery,
+        "url": audience.url,
+        "remote_id": found,
+        "needed_by": list(aim.needed_by[audience.key]),
+    }
+
+
+def _line_found(audience: LineAudience, inputs: PlanInputs, remote: RemoteFacts | None) -> tuple[int | None, str]:
+    if audience.kind not in ("CLICK", "IMP"):
+        named = find_named(remote, audience) if remote else ()
+        return (named[0].id if len(named) == 1 else None), "find"
+    held = inputs.line_held.get(audience.key)
+    if held is not None and remote is not None and remote.by_id(held) is not None:
+        return held, "keep"
+    request_ids = request_ids_of(audience.delivery or "", inputs)
+    if not request_ids:
+        return None, "wait"
+    existing = find_retargeting(remote, audience.kind, request_ids[0], audience.url) if remote else None
+    return (existing.id, "keep") if existing else (None, "create")
+
+
+def request_ids_of(delivery_name: str, inputs: PlanInputs) -> tuple[str, ...]:
+    """LINE's request ids of a delivery: declared by `sent:`, or of the sends this project made."""
+    delivery = inputs.project.delivery(delivery_name)
+    if delivery is not None and delivery.sent_request_id is not None:
+        return (delivery.sent_request_id,)
+    return inputs.request_ids.get(delivery_name, ())
+
+
+def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
+    facts = inputs.facts.deliveries.get(one.delivery.name)
+    bounds = {part.part: part.bound for part in facts.parts} if facts else {}
+    remote = inputs.facts.remotes.get(one.delivery.account)
+    friends = remote.followers if remote else None
+    at = one.delivery.at
+    return {
+        "address": f"delivery.{one.delivery.name}",
+        "account": one.delivery.account,
+        "action": one.verdict.action,
+        "occurrence": occurrence_time(one.delivery),
+        "at": _time(at) if at else None,
+        "not_after": _time(not_after(at)) if at else None,
+        "definition": one.definition,
+        "to": one.delivery.to_text,
+        "policies": list(one.delivery.policies),
+        "messages": list(one.delivery.messages),
+        "people": facts.size.to_document() if facts else None,
+        "sends": [
+            {**_send_view(send), "limit": send_limit(one.delivery, bounds.get(send.part), friends)}
+            for send in one.compiled.sends
+        ],
+        "waits_for": list(one.compiled.waits_for),
+        "content": definition(one.delivery, one.compiled, inputs.messages)["messages"],
+        "part_bounds": {str(part): bound for part, bound in sorted(bounds.items())},
+    }
+
+
+def _send_view(send: Any) -> Document:
+    if isinstance(send, Narrowcast):
+        recipient, filter_ = recipient_document(send.recipient), filter_document(send.filter)
+        return {"part": send.part, "kind": send.kind, "recipient": recipient, "filter": filter_}
+    return {"part": send.part, "kind": send.kind}
+
+
+def send_limit(delivery: Delivery, own_bound: int | None, friends: int | None) -> int | None:
+    """The fuse of one send: people beyond which LINE must not deliver.
+
+    The number of own people that contain the send, else of friends; a written `expect` lowers it, a
+    written `limit` replaces it. None where nothing is known.
+    """
+    if delivery.limit is not None:
+        return delivery.limit
+    bounds = [bound for bound in (own_bound if own_bound is not None else friends,) if bound is not None]
+    if delivery.expect and delivery.expect[1] is not None:
+        bounds.append(delivery.expect[1])
+    return min(bounds) if bounds else None
+
+
+def _cancelled(inputs: PlanInputs) -> list[Document]:
+    """Approved occurrences that the spec no longer has: the delivery is gone, or its time was changed."""
+    current = {
+        (delivery.name, occurrence_time(delivery))
+        for delivery in inputs.project.deliveries
+        if delivery.sent_request_id is None
+    }
+    return [
+        {"address": f"delivery.{name}", "occurrence": known.scheduled}
+        for name, all_known in sorted(inputs.occurrences.items())
+        for known in all_known
+        if known.state in ("planned", "scheduled") and (name, known.scheduled) not in current
+    ]
+
+
+def _quota(inputs: PlanInputs, deliveries: Sequence[Document]) -> list[Document]:
+    rows = []
+    for account, remote in sorted(inputs.facts.remotes.items()):
+        mine = [one for one in deliveries if one["account"] == account and one["action"] in _ACTIVE]
+        known = [one["people"]["high"] for one in mine if one["people"]]
+        high = None if any(one is None for one in known) else sum(known)
+        rows.append(
+            {
+                "account": account,
+                "remaining": remote.quota_remaining,
+                "low": sum(one["people"]["low"] for one in mine if one["people"]),
+                "high": high if high is not None else remote.followers,
+                "followers": remote.followers,
+                "target_reach": remote.target_reach,
+            }
+        )
+    return rows
+
+
+def _guard(one: Diagnostic) -> Document:
+    facts = {name: list(value) if isinstance(value, tuple) else value for name, value in one.facts}
+    return {"code": one.code, "severity": one.severity, "facts": facts}
+
+
+def _summary(changes: Sequence[Document], deliveries: Sequence[Document], cancelled: Sequence[Document]) -> Document:
+    actions = [one["action"] for one in changes]
+    sends = [one["action"] for one in deliveries]
+    add = actions.count("create") + sends.count("send") + sends.count("schedule")
+    change = sum(actions.count(name) for name in ACTIONS_THAT_CHANGE if name != "create") + sends.count("update")
+    resume = sends.count("resume")
+    return {
+        "add": add,
+        "change": change + resume,
+        "delete": len(cancelled),
+        "changes": bool(add or change or resume or cancelled),
+        "needs_a_person": sends.count("attention"),
+        "people_entering": sum(one["people"]["entering"] or 0 for one in changes if "people" in one),
+        "people_leaving": sum(one["people"]["leaving"] or 0 for one in changes if "people" in one),
+        "audience_lifetime_days": AUDIENCE_LIFETIME_DAYS,
+    }

@@ -1,0 +1,111 @@
+"""The accounts at LINE that a project sends for: clients, and what they found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from audsql.config import endpoint_of
+from audsql.diag import Diagnostic, error, has_errors
+from audsql.session.project import Opened
+
+if TYPE_CHECKING:
+    from audsql.line.client import LineClient
+    from audsql.line.ports import RequestRecord
+    from audsql.plan.facts import RemoteFacts
+
+__all__ = ["Remote", "connect"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Clients and what they found, by account."""
+
+    clients: Mapping[str, LineClient]
+    facts: Mapping[str, RemoteFacts]
+    endpoints: Mapping[str, str]
+
+    def now(self) -> datetime:
+        """The time that sends live in; with a simulator, its time."""
+        first = next(iter(self.clients.values()), None)
+        return first.now() if first else datetime.now(UTC)
+
+
+@contextmanager
+def connect(opened: Opened) -> Iterator[tuple[Remote | None, tuple[Diagnostic, ...]]]:
+    """Connect to the accounts that deliveries use; with endpoint `sim` the embedded simulator runs meanwhile."""
+    from audsql.apply.remote import read_remote
+    from audsql.line.ports import system_ports
+    from audsql.line.transport import open_client
+    from audsql.session.simulator import embedded_simulator
+
+    assert opened.analysis is not None and opened.config is not None
+    clients: dict[str, LineClient] = {}
+    facts: dict[str, RemoteFacts] = {}
+    endpoints: dict[str, str] = {}
+    problems: list[Diagnostic] = []
+    with ExitStack() as stack:
+        for account in _accounts_used(opened):
+            endpoint, found = endpoint_of(opened.config, account.name, account.span)
+            problems.extend(found)
+            token = os.environ.get(account.token_variable, "")
+            if endpoint is None:
+                continue
+            endpoints[account.name] = endpoint if endpoint in ("line", "sim") else "url"
+            if endpoint == "sim":
+                world = opened.root / str(opened.config.world)
+                simulator = stack.enter_context(embedded_simulator(world, opened.root / ".audsql"))
+                if not isinstance(simulator, str):
+                    problems.append(simulator)
+                    continue
+                endpoint = simulator
+            if not token:
+                problems.append(error("AUD0864", account.span, account=account.name, variable=account.token_variable))
+                continue
+            client = open_client(endpoint, account.name, token, system_ports(_request_log(opened)))
+            if isinstance(client, Diagnostic):
+                problems.append(client)
+                continue
+            stack.callback(client.close)
+            remote, found = read_remote(client, _uses_shared(opened, account.name))
+            problems.extend(found)
+            if remote is not None:
+                clients[account.name], facts[account.name] = client, remote
+        yield (None if has_errors(problems) else Remote(clients, facts, endpoints)), tuple(problems)
+
+
+def _accounts_used(opened: Opened) -> tuple[Any, ...]:
+    """Accounts that some delivery to be made belongs to."""
+    assert opened.analysis is not None
+    project = opened.analysis.project
+    used = {one.account for one in project.deliveries if one.sent_request_id is None}
+    return tuple(account for account in project.accounts if account.name in used)
+
+
+def _uses_shared(opened: Opened, account: str) -> bool:
+    from audsql.meaning.ir import RemoteAudience, atoms_of
+
+    assert opened.analysis is not None
+    return any(
+        isinstance(atom, RemoteAudience) and atom.kind == "SHARED"
+        for one in opened.analysis.project.deliveries
+        if one.account == account
+        for atom in atoms_of(one.reach)
+    )
+
+
+def _request_log(opened: Opened) -> Callable[[RequestRecord], None]:
+    """LINE asks for a log of requests: time, method, endpoint, status and request id; never a body."""
+    folder = opened.root / ".audsql"
+
+    def log(record: RequestRecord) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        line = f"{record.at.isoformat()} {record.method} {record.endpoint} {record.status} {record.request_id}\n"
+        with (folder / "requests.log").open("a", encoding="utf-8") as out:
+            out.write(line)
+
+    return log

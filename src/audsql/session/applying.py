@@ -1,0 +1,303 @@
+"""From intent to effects: apply, run, resolve. One lease, one journal, one report."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from audsql.diag import Diagnostic, error, has_errors
+from audsql.session.accounts import Remote, connect
+from audsql.session.planning import make, open_store, state_of
+from audsql.session.project import Opened, check, compiled, messages_of, spec_digest
+from audsql.session.sets import engine_of
+
+if TYPE_CHECKING:
+    from audsql.apply.context import Context
+    from audsql.apply.state import State
+    from audsql.apply.store import Store
+
+__all__ = ["ApplyOptions", "ApplyOutcome", "apply", "resolve", "run_due"]
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """`expect`: the digest that the plan must have. `accept_shrunk`: lists whose shrinking a person
+    accepted, with `reason`. `on_event` gets each step as it happens."""
+
+    as_of: datetime | None = None
+    expect: str | None = None
+    accept_shrunk: frozenset[str] = frozenset()
+    reason: str = ""
+    on_event: Callable[[Document], None] = field(default=lambda event: None)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOutcome:
+    document: Document | None
+    diagnostics: tuple[Diagnostic, ...]
+    exit_code: int
+
+
+def apply(opened: Opened, document: Document | None, options: ApplyOptions) -> ApplyOutcome:
+    """Make it so, once: what the plan `document` says, or a plan made now."""
+    return _connected(opened, lambda remote: _apply(opened, remote, document, options))
+
+
+def run_due(opened: Opened, options: ApplyOptions) -> ApplyOutcome:
+    """Send what an apply approved earlier and is due now, once."""
+    return _connected(opened, lambda remote: _run_due(opened, remote, options))
+
+
+def _connected(opened: Opened, work: Callable[[Remote], ApplyOutcome]) -> ApplyOutcome:
+    problems = check(opened)
+    if opened.analysis is None or has_errors(problems):
+        return ApplyOutcome(None, problems, 1)
+    with connect(opened) as (remote, found):
+        if remote is None:
+            usage = {"AUD0020", "AUD0021", "AUD0864"}
+            codes = {one.code for one in found if one.severity == "error"}
+            return ApplyOutcome(None, (*problems, *found), 64 if codes <= usage else 1)
+        outcome = work(remote)
+        warnings = tuple(one for one in problems if one.severity != "error")
+        return replace(outcome, diagnostics=(*warnings, *outcome.diagnostics))
+
+
+def _apply(opened: Opened, remote: Remote, document: Document | None, options: ApplyOptions) -> ApplyOutcome:
+    state, problems = state_of(opened)
+    if state is None:
+        return ApplyOutcome(None, problems, 1)
+    keep: Callable[[], None] = lambda: None  # noqa: E731
+    if document is None:
+        planned, problems = make(opened, remote, state, options.as_of, options.accept_shrunk)
+        if planned is None:
+            return ApplyOutcome(None, problems, _refusal_code(problems))
+        document, keep = planned.document, planned.keep_audiences
+    refusals = _refusals(opened, remote, state, document, options)
+    if refusals:
+        return ApplyOutcome(None, refusals, 5)
+    if not document["summary"]["changes"] and not state.lineage:
+        return ApplyOutcome(_report("apply", document["digest"], [], state, 0), (), 0)
+    resuming = _interrupted(state, document["digest"])
+    return _with_context(
+        opened,
+        remote,
+        options,
+        "apply",
+        lambda context: _execute(context, document, resuming, keep),
+        document["digest"],
+    )
+
+
+def _refusal_code(problems: tuple[Diagnostic, ...]) -> int:
+    codes = {one.code for one in problems if one.severity == "error"}
+    return 5 if codes and all(code.startswith("AUD07") for code in codes) else 1
+
+
+def _interrupted(state: State, digest: str) -> bool:
+    applied = state.applied(digest)
+    return applied is not None and applied.outcome is None
+
+
+def _execute(context: Context, document: Document, resuming: bool, keep: Callable[[], None]) -> int:
+    from audsql.apply.run import carry_out, execute
+
+    if not document["summary"]["changes"] and not resuming:
+        # Nothing to approve; what is due by now, and what may be deleted by now, is still done.
+        return carry_out(context)
+    code = execute(context, document, document["digest"], resuming)
+    if code in (0, 7):
+        keep()
+    return code
+
+
+def _refusals(
+    opened: Opened, remote: Remote, state: State, document: Document, options: ApplyOptions
+) -> tuple[Diagnostic, ...]:
+    """Why a plan may not be applied: it is not the one, not for this state, not allowed, or too old."""
+    digest = document["digest"]
+    if options.expect is not None and options.expect != digest:
+        return (error("AUD0626", None, expected=options.expect, found=digest),)
+    if state.spent(digest) is not None and not _interrupted(state, digest):
+        return (error("AUD0623", None, digest=digest),)
+    stale = [what for what, differs in _differences(opened, remote, state, document) if differs]
+    if stale:
+        return (error("AUD0624", None, what=tuple(stale)),)
+    denied = [one for one in document["guards"] if one["severity"] == "error"]
+    accepted = [one for one in denied if one["code"] == "AUD0703" and one["facts"]["name"] in options.accept_shrunk]
+    if len(denied) > len(accepted):
+        return tuple(_denial(one) for one in denied if one not in accepted)
+    return ()
+
+
+def _denial(guard: Document) -> Diagnostic:
+    facts = {name: tuple(value) if isinstance(value, list) else value for name, value in guard["facts"].items()}
+    return Diagnostic(guard["code"], "error", None, tuple(sorted(facts.items())))
+
+
+def _differences(opened: Opened, remote: Remote, state: State, document: Document) -> list[tuple[str, bool]]:
+    from audsql.line.limits import LIMITS_VERSION
+
+    messages, _ = messages_of(opened)
+    interrupted = _interrupted(state, document["digest"])
+    lineage, serial = document["state"]["lineage"], document["state"]["serial"]
+    moved = not interrupted and ((state.lineage or None) != lineage or state.serial != serial)
+    return [
+        ("state", moved),
+        ("specs", document["spec_digest"] != spec_digest(opened, messages)),
+        ("environment", document["environment"] != opened.environment),
+        ("endpoints", document["endpoints"] != dict(sorted(remote.endpoints.items()))),
+        ("limits", document["limits_version"] != LIMITS_VERSION),
+        ("validity", not interrupted and remote.now() > datetime.fromisoformat(document["valid_until"])),
+    ]
+
+
+def _run_due(opened: Opened, remote: Remote, options: ApplyOptions) -> ApplyOutcome:
+    from audsql.apply.run import run_due as carry_out_due
+
+    state, problems = state_of(opened)
+    if state is None:
+        return ApplyOutcome(None, problems, 1)
+    if not state.lineage:
+        return ApplyOutcome(_report("run", None, [], state, 0), (), 0)
+    return _with_context(opened, remote, options, "run", carry_out_due, None)
+
+
+def _with_context(
+    opened: Opened,
+    remote: Remote,
+    options: ApplyOptions,
+    operation: str,
+    work: Callable[[Context], int],
+    digest: str | None,
+) -> ApplyOutcome:
+    """Open the store, take the lease, do the work, report. Whatever happens, the journal says what was done."""
+    from audsql.apply.context import LEASE_SECONDS, Context, Options, Stop
+    from audsql.apply.store import Held, Holder, LeaseLost, StoreFailed, held_diagnostic, lease_lost_diagnostic
+
+    store, problems = open_store(opened, create=True)
+    if store is None:
+        return ApplyOutcome(None, problems, 1)
+    with store:
+        holder = Holder(_user(), platform.node(), os.getpid(), operation)
+        lease = store.acquire(holder, datetime.now(UTC), timedelta(seconds=LEASE_SECONDS))
+        if isinstance(lease, Held):
+            return ApplyOutcome(None, (held_diagnostic(lease),), 6)
+        context = _context(opened, remote, options, store, lease, Context, Options)
+        before = store.snapshot()
+        try:
+            code = work(context)
+        except Stop as stop:
+            context.diagnostics.extend(stop.diagnostics)
+            code = stop.exit_code
+        except LeaseLost as lost:
+            return ApplyOutcome(None, (*context.diagnostics, lease_lost_diagnostic(lost, store.path)), 6)
+        except StoreFailed as failed:
+            return ApplyOutcome(None, (*context.diagnostics, failed.diagnostic), 4)
+        store.release(context.lease, datetime.now(UTC))
+        report = _report(operation, digest, context.events, store.snapshot(), code, before)
+        return ApplyOutcome(report, tuple(context.diagnostics), code)
+
+
+def _context(
+    opened: Opened,
+    remote: Remote,
+    options: ApplyOptions,
+    store: Store,
+    lease: Any,
+    make_context: Any,
+    make_options: Any,
+) -> Context:
+    assert opened.analysis is not None
+    context: Context = make_context(
+        store=store,
+        lease=lease,
+        clients=remote.clients,
+        bots={account: facts.bot_id for account, facts in remote.facts.items()},
+        engine=engine_of(opened),
+        project=opened.analysis.project,
+        program=compiled(opened)[0],
+        messages=messages_of(opened)[0],
+        options=make_options(
+            holder=_user(), host=platform.node(), pid=os.getpid(), accept_shrunk=options.accept_shrunk,
+            reason=options.reason,
+        ),
+        on_event=options.on_event,
+        steady_now=lambda: datetime.now(UTC),
+    )  # fmt: skip
+    return context
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _report(
+    operation: str, digest: str | None, events: list[Document], state: State, code: int, before: State | None = None
+) -> Document:
+    """What was done, as a document: counts, every occurrence that needs a person, what is due next."""
+    done = Counter(event["event"] for event in events)
+    attention = [row for row in state.occurrences if row.state in ("in_doubt", "missed", "failed")]
+    earlier = {row.id: row.state for row in before.occurrences} if before else {}
+    sent = [row for row in state.occurrences if row.state == "done" and earlier.get(row.id) != "done"]
+    coming = [row for row in state.occurrences if row.state in ("scheduled", "sending")]
+    created = done["upload_create"] + done["audience_create"]
+    return {
+        "kind": f"audsql.{operation}",
+        "format_version": "1.0",
+        "plan_digest": digest,
+        "serial": state.serial,
+        "exit_code": code,
+        "complete": code in (0, 7),
+        "events": events,
+        "needs_person": [{"delivery": row.delivery, "occurrence": row.id, "state": row.state} for row in attention],
+        "next_due": min((row.at.isoformat() for row in coming if row.at), default=None),
+        "summary": {
+            "added": created,
+            "changed": done["upload_add"] + done["upload_replace"],
+            "deleted": done["audience_deleted"],
+            "sent": len(sent),
+            "scheduled": len(coming),
+            "done": len(sent) + created,
+            "failed": len(attention),
+            "not_started": len(coming),
+            "unknown": sum(row.state == "intent" for row in state.operations),
+        },
+    }
+
+
+# --- a person's word -----------------------------------------------------------------------------------------
+
+
+def resolve(opened: Opened, subject: str, verdict: str, reason: str) -> ApplyOutcome:
+    """Settle what only a person can know: `subject` is a delivery, an occurrence or a request of `status`.
+
+    `verdict` is sent or not-sent. A delivery that the state does not know (its state was lost) may be
+    declared too: `sent` closes it, `not-sent` lets the next plan send it.
+    """
+    from audsql.apply.settle import settle_by_person
+    from audsql.apply.store import Held, Holder, held_diagnostic
+
+    store, problems = open_store(opened, create=True)
+    if store is None:
+        return ApplyOutcome(None, problems, 1)
+    now = datetime.now(UTC)
+    with store:
+        lease = store.acquire(Holder(_user(), platform.node(), os.getpid(), "resolve"), now, timedelta(seconds=60))
+        if isinstance(lease, Held):
+            return ApplyOutcome(None, (held_diagnostic(lease),), 6)
+        assert opened.analysis is not None
+        found = settle_by_person(store, lease, opened.analysis.project, subject, verdict, reason, _user(), now)
+        store.release(lease, now)
+        code = 1 if has_errors(found) else 0
+        return ApplyOutcome(_report("resolve", None, [], store.snapshot(), code), found, code)

@@ -1,0 +1,187 @@
+"""Documents that only look: status, graph, doctor."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from audsql.diag import has_errors
+from audsql.meaning.expressions import walk
+from audsql.meaning.ir import Project
+from audsql.session.planning import state_of
+from audsql.session.project import Opened, check, compiled
+from audsql.syntax import ast
+
+__all__ = ["doctor", "graph", "status"]
+
+Document = dict[str, Any]
+
+
+def status(opened: Opened) -> tuple[Document, int]:
+    """Everything that was approved and what became of it. Exit 7 while something needs a person."""
+    state, problems = state_of(opened)
+    if state is None:
+        codes = [one.code for one in problems]
+        return {"kind": "audsql.status", "serial": 0, "occurrences": [], "resources": [], "errors": codes}, 1
+    occurrences = [
+        {
+            "id": row.id,
+            "delivery": row.delivery,
+            "account": row.account,
+            "time": row.time,
+            "at": row.at.isoformat() if row.at else None,
+            "state": row.state,
+            "operations": [
+                {
+                    "id": one.id,
+                    "state": one.state,
+                    "kind": one.kind,
+                    "request_id": one.request_id,
+                    "error_code": one.error_code,
+                    "success_count": one.counts.get("success"),
+                }
+                for one in state.operations_of(row.id)
+            ],
+        }
+        for row in state.occurrences
+    ]
+    resources = [
+        {
+            "address": row.address,
+            "generation": row.generation,
+            "name": row.name,
+            "kind": row.kind,
+            "status": row.status,
+            "size": row.size,
+            "remote_id": row.remote_id,
+            "expires_at": row.expires_at.isoformat() if row.expires_at else None,
+        }
+        for row in state.resources
+    ]
+    attention = any(row.state in ("in_doubt", "missed", "failed") for row in state.occurrences)
+    document = {
+        "kind": "audsql.status", "format_version": "1.0", "lineage": state.lineage, "serial": state.serial,
+        "occurrences": occurrences, "resources": resources,
+    }  # fmt: skip
+    return document, 7 if attention else 0
+
+
+def graph(opened: Opened) -> Document:
+    """Nodes and edges of the project: an edge goes from what uses to what is used."""
+    if opened.analysis is None:
+        return {"kind": "audsql.graph", "nodes": [], "edges": []}
+    project = opened.analysis.project
+    nodes: list[Document] = []
+    edges: set[tuple[str, str]] = set()
+    for kind, rows in (
+        ("account", project.accounts), ("upload", project.uploads), ("table", project.tables),
+        ("message", project.messages), ("audience", project.audiences), ("delivery", project.deliveries),
+        ("policy", project.policies),
+    ):  # fmt: skip
+        for row in rows:
+            nodes.append(_node(kind, row))
+    for delivery in project.deliveries:
+        edges |= {(f"delivery.{delivery.name}", f"message.{name}") for name in delivery.messages}
+        edges |= {(f"delivery.{delivery.name}", f"policy.{name}") for name in delivery.policies}
+    edges |= set(_uses(opened))
+    return {
+        "kind": "audsql.graph",
+        "format_version": "1.0",
+        "nodes": nodes,
+        "edges": [{"from": source, "to": target} for source, target in sorted(edges)],
+    }
+
+
+def _uses(opened: Opened) -> Iterator[tuple[str, str]]:
+    """Which names each set expression of the specs mentions, as written."""
+    assert opened.analysis is not None
+    addresses = _addresses(opened.analysis.project)
+    for file in opened.files:
+        for statement in file.statements:
+            if isinstance(statement, ast.Audience):
+                yield from _mentions(f"audience.{statement.name.text}", statement.expression, addresses)
+            elif isinstance(statement, ast.Policy):
+                for rule in statement.rules:
+                    yield from _mentions(f"policy.{statement.name.text}", rule.expression, addresses)
+            elif isinstance(statement, ast.Block) and statement.kind == "delivery":
+                for entry in statement.entries:
+                    if isinstance(entry.value, ast.Reference | ast.Call | ast.Not | ast.Paren | ast.Chain):
+                        yield from _mentions(f"delivery.{statement.name.text}", entry.value, addresses)
+
+
+def _addresses(project: Project) -> dict[str, str]:
+    found = {row.name: f"upload.{row.name}" for row in project.uploads}
+    found |= {row.name: f"table.{row.name}" for row in project.tables}
+    found |= {verb.name: f"table.{row.name}" for row in project.tables for verb in row.verbs}
+    found |= {row.name: f"audience.{row.name}" for row in project.audiences}
+    return found | {row.name: f"delivery.{row.name}" for row in project.deliveries}
+
+
+def _mentions(source: str, expression: ast.Expression, addresses: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for node in walk(expression):
+        names = [node.name.text] if isinstance(node, ast.Reference | ast.Call) else []
+        if isinstance(node, ast.Call) and node.name.text in ("uploaded", "linked", "clicked", "opened", "received"):
+            names = [value.text for value in node.arguments.values[:1] if isinstance(value, ast.Word | ast.Text)]
+        yield from ((source, addresses[name]) for name in names if name in addresses)
+
+
+def _node(kind: str, row: Any) -> Document:
+    span = row.span
+    return {
+        "address": f"{kind}.{row.name}",
+        "kind": kind,
+        "name": row.name,
+        "text": getattr(row, "text", None) or getattr(row, "to_text", None) or "",
+        "reach": "",
+        "description": getattr(row, "description", ""),
+        "path": span.path if span else None,
+        "start": span.start if span else 0,
+        "end": span.end if span else 0,
+    }
+
+
+def doctor(opened: Opened | None) -> Document:
+    """What works here. Tokens are looked for, never shown."""
+    checks = [
+        {"name": "python", "status": "ok", "detail": platform.python_version()},
+        {"name": "platform", "status": "ok", "detail": sys.platform},
+        _grammar(),
+    ]
+    if opened is not None and opened.config is not None:
+        problems = check(opened)
+        bad = sum(one.severity == "error" for one in problems)
+        checks.append({"name": "project", "status": "error" if bad else "ok", "detail": f"{bad}"})
+        checks += _accounts(opened)
+        state, found = state_of(opened)
+        detail = found[0].code if found else f"serial {state.serial}" if state else ""
+        checks.append({"name": "state", "status": "error" if has_errors(found) else "ok", "detail": detail})
+        if not bad:
+            checks.append({"name": "deliveries", "status": "ok", "detail": str(len(compiled(opened)[0].deliveries))})
+    return {"kind": "audsql.doctor", "format_version": "1.0", "checks": checks}
+
+
+def _grammar() -> Document:
+    from audsql.syntax.parse import parse_expression
+
+    _, problems = parse_expression("friends")
+    return {"name": "grammar", "status": "error" if has_errors(problems) else "ok", "detail": ""}
+
+
+def _accounts(opened: Opened) -> list[Document]:
+    assert opened.analysis is not None and opened.config is not None
+    rows = []
+    for account in opened.analysis.project.accounts:
+        there = bool(os.environ.get(account.token_variable))
+        endpoint = opened.config.endpoints.get(account.name)
+        ok = there and endpoint is not None
+        rows.append(
+            {
+                "name": f"account {account.name}",
+                "status": "ok" if ok else "warning",
+                "detail": f"{endpoint or '-'} {account.token_variable} {'+' if there else '-'}",
+            }
+        )
+    return rows

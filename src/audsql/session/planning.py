@@ -1,0 +1,131 @@
+"""From meaning to intent: what an apply would do now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audsql.diag import Diagnostic, has_errors
+from audsql.session.accounts import Remote, connect
+from audsql.session.project import Opened, check, compiled, messages_of, spec_digest
+from audsql.session.sets import engine_of
+
+if TYPE_CHECKING:
+    from audsql.apply.state import State
+    from audsql.apply.store import Store
+    from audsql.data.engine import Engine
+    from audsql.plan.plan import PlanInputs
+
+__all__ = ["PlanOutcome", "Planned", "make", "open_store", "plan", "state_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOutcome:
+    """`document` is None where the project, its data or LINE could not be read."""
+
+    document: dict[str, Any] | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    inputs: PlanInputs
+    document: dict[str, Any]
+    diagnostics: tuple[Diagnostic, ...]
+    keep_audiences: Callable[[], None]
+
+
+def plan(opened: Opened, as_of: datetime | None, ports: object = None) -> PlanOutcome:
+    """What an apply would do now. Reads files, the state and LINE; changes nothing."""
+    problems = check(opened)
+    if opened.analysis is None or has_errors(problems):
+        return PlanOutcome(None, problems)
+    with connect(opened) as (remote, found):
+        if remote is None:
+            return PlanOutcome(None, (*problems, *found))
+        state, found = state_of(opened)
+        if state is None:
+            return PlanOutcome(None, (*problems, *found))
+        planned, found = make(opened, remote, state, as_of, frozenset())
+        document = planned.document if planned else None
+        return PlanOutcome(document, (*problems, *found))
+
+
+def make(
+    opened: Opened, remote: Remote, state: State, as_of: datetime | None, accepted: frozenset[str]
+) -> tuple[Planned | None, tuple[Diagnostic, ...]]:
+    from audsql import __version__
+    from audsql.apply import bind
+    from audsql.plan.guard import check as guards
+    from audsql.plan.plan import PlanInputs, desired, desired_of, make_plan
+
+    assert opened.analysis is not None
+    project = opened.analysis.project
+    program, _ = compiled(opened)
+    messages, _ = messages_of(opened)
+    now = remote.now()
+    occurrences = bind.known_occurrences(state)
+    aim = desired(project, program, {}, messages, occurrences, now)
+    active = [one.compiled for one in aim.wanted if one.active]
+    engine = engine_of(opened)
+    bound, diagnostics = bind.bind(
+        engine, project, program, state, remote.facts, active, as_of or now, as_of is not None, now
+    )
+    if bound is None:
+        return None, diagnostics
+    inputs = PlanInputs(
+        project, program, bound.facts, messages, opened.environment, spec_digest(opened, messages), __version__,
+        bound=bound.deliveries, lineage=state.lineage or None, serial=state.serial, held=bind.held_uploads(state),
+        line_held=bind.held_line_audiences(state), occurrences=occurrences, request_ids=bind.request_ids(state),
+        endpoints=remote.endpoints,
+    )  # fmt: skip
+    verdicts = guards(inputs, desired_of(inputs), accepted)
+    document = make_plan(inputs, verdicts)
+    keep = _audience_keeper(engine, opened, bound)
+    return Planned(inputs, document, (*diagnostics, *verdicts), keep), (*diagnostics, *verdicts)
+
+
+def _audience_keeper(engine: Engine, opened: Opened, bound: Any) -> Callable[[], None]:
+    """Keeps the sets of all audiences, so that the next plan can say who enters and who leaves."""
+
+    def keep() -> None:
+        from audsql.compile.bounds import bounds
+
+        assert opened.analysis is not None
+        for audience in opened.analysis.project.audiences:
+            low, high = bounds(audience.expression)
+            people = engine.evaluate(low if high is None else high, bound.world.people)
+            engine.save(f"audience.{audience.name}", people)
+
+    return keep
+
+
+def state_of(opened: Opened) -> tuple[State | None, tuple[Diagnostic, ...]]:
+    """The state as it stands; before the first apply, the empty one."""
+    from audsql.apply.state import empty_state
+    from audsql.apply.store import state_exists
+
+    location = _state_location(opened)
+    if not state_exists(location):
+        return empty_state(opened.environment), ()
+    store, problems = open_store(opened, create=False)
+    if store is None:
+        return None, problems
+    with store:
+        return store.snapshot(), ()
+
+
+def _state_location(opened: Opened) -> str:
+    assert opened.config is not None
+    path = Path(opened.config.state_path)
+    return str(path if path.is_absolute() else opened.root / path)
+
+
+def open_store(opened: Opened, create: bool) -> tuple[Store | None, tuple[Diagnostic, ...]]:
+    from audsql.apply.store import open_store
+
+    store = open_store(_state_location(opened), create=create, environment=opened.environment)
+    return (None, store) if isinstance(store, tuple) else (store, ())

@@ -1,0 +1,1 @@
+"""The text of a project: characters, grammar, syntax tree and canonical layout."""

@@ -1,0 +1,130 @@
+"""Apply as it goes, its result document, and the status document, as terminal text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from audsql.catalog import render_text, word
+from audsql.source import cell_width
+from audsql.view.numbers import moment
+from audsql.view.terminal import Colour, Style, left, neutralise
+
+__all__ = ["event_line", "result", "status"]
+
+_STATE_COLOURS: dict[str, Colour] = {
+    "done": "green",
+    "sending": "yellow",
+    "in_doubt": "red",
+    "missed": "red",
+    "failed": "red",
+}
+_NEEDS_PERSON = ("in_doubt", "missed", "failed")
+
+
+def event_line(event: dict[str, Any], style: Style) -> str:
+    """One line for one event (`{event, …facts}`) of an apply."""
+    facts = {name: neutralise(fact) if isinstance(fact, str) else fact for name, fact in event.items()}
+    if "at" in facts:
+        facts["at"] = moment(str(facts["at"]))
+    # LINE leaves counts out of some answers.
+    facts.setdefault("success", "?")
+    if "reason" in facts:
+        facts["reason"] = _word(f"reason.{facts['reason']}", style.language, str(facts["reason"]))
+    text = _word(f"event.{event['event']}", style.language, str(event["event"]).replace("_", " "))
+    return f"  {render_text(text, facts)}"
+
+
+def _word(key: str, language: str, otherwise: str) -> str:
+    """A word of the catalogue; an event of a newer part still reads."""
+    try:
+        return word(key, language)
+    except KeyError:
+        return otherwise
+
+
+def result(document: dict[str, Any], style: Style) -> str:
+    """The fixed closing line of an apply: `Apply complete! …` or `Apply incomplete: …`.
+
+    `summary` counts what was done: `added changed deleted sent scheduled`, and for an incomplete one
+    `done failed not_started unknown`; `needs_person` lists what nothing is retried for by itself.
+    """
+    lines = list(_needs_person(document, style))
+    lines.append(_closing(document, style))
+    return "\n".join(lines) + "\n"
+
+
+def _closing(document: dict[str, Any], style: Style) -> str:
+    summary = document["summary"]
+
+    def count(name: str) -> str:
+        return f"{summary.get(name, 0):,}"
+
+    if document.get("complete", True):
+        done = f"{count('added')} added, {count('changed')} changed, {count('deleted')} deleted."
+        text = f"Apply complete! Audiences: {done}"
+        for name in ("sent", "scheduled"):
+            if summary.get(name):
+                text += f" {word(f'result.{name}', style.language, count=summary[name])}"
+        return style.paint("green", text)
+    text = f"Apply incomplete: {count('done')} done, {count('failed')} failed, {count('not_started')} not started, "
+    return style.paint("red", f"{text}{count('unknown')} unknown.") + " " + word("result.resume", style.language)
+
+
+def _needs_person(document: dict[str, Any], style: Style) -> Iterator[str]:
+    for one in document.get("needs_person", ()):
+        name = neutralise(one["delivery"])
+        state = word(f"state.{one['state']}", style.language)
+        yield style.paint("red", f"! {word('status.delivery', style.language, name=name, state=state)}")
+
+
+def status(document: dict[str, Any], style: Style) -> str:
+    """What needs a person first, then every occurrence, then the audiences at LINE."""
+    lines = [word("status.header", style.language, serial=document["serial"])]
+    occurrences = sorted(document["occurrences"], key=_occurrence_order)
+    lines += list(_occurrences(occurrences, style))
+    lines += list(_resources(document["resources"], style))
+    if not occurrences and not document["resources"]:
+        lines.append(word("status.nothing", style.language))
+    return "\n".join(lines) + "\n"
+
+
+def _occurrence_order(one: dict[str, Any]) -> tuple[bool, str, str]:
+    return one["state"] not in _NEEDS_PERSON, one["time"], one["delivery"]
+
+
+def _occurrences(occurrences: list[dict[str, Any]], style: Style) -> Iterator[str]:
+    if not occurrences:
+        return
+    yield ""
+    states = [word(f"state.{one['state']}", style.language) for one in occurrences]
+    names = [neutralise(one["delivery"]) for one in occurrences]
+    widths = max(map(cell_width, states)), max(map(cell_width, names))
+    for one, state, name in zip(occurrences, states, names, strict=True):
+        mark = "!" if one["state"] in _NEEDS_PERSON else " "
+        text = f"{mark} {left(state, widths[0])}  {left(name, widths[1])}  {moment(one['time'])}"
+        colour = _STATE_COLOURS.get(one["state"])
+        yield style.paint(colour, text) if colour else text
+        for operation in one.get("operations", ()):
+            yield f"      {_operation(operation, style)}"
+
+
+def _operation(operation: dict[str, Any], style: Style) -> str:
+    """One send of a delivery; its id is what `audsql resolve` takes."""
+    state = _word(f"operation.{operation['state']}", style.language, str(operation["state"]))
+    text = f"{neutralise(operation['id'])}  {state}"
+    count = operation.get("success_count")
+    return text if count is None else f"{text}  {word('plan.people', style.language, size=f'{count:,}')}"
+
+
+def _resources(resources: list[dict[str, Any]], style: Style) -> Iterator[str]:
+    if not resources:
+        return
+    yield ""
+    yield style.paint("bold", word("status.audiences", style.language))
+    names = [neutralise(one["name"]) for one in resources]
+    width = max(map(cell_width, names))
+    for one, name in zip(resources, names, strict=True):
+        state = _word(f"resource.{one['status']}", style.language, str(one["status"]))
+        people = "" if one.get("size") is None else word("plan.people", style.language, size=f"{one['size']:,}")
+        yield f"  {left(name, width)}  {state}  {people}".rstrip()

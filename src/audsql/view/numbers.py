@@ -1,0 +1,45 @@
+"""Numbers of people and spans of time as people read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from audsql.catalog import word
+
+__all__ = ["duration", "moment", "signed", "size"]
+
+
+def size(document: Mapping[str, Any] | None) -> str:
+    """`215`, `0..72`, or `215..` where nothing bounds it above; `?` where nothing is known."""
+    if document is None:
+        return "?"
+    if document["exact"]:
+        return f"{document['count']:,}"
+    high = document["high"]
+    return f"{document['low']:,}..{'' if high is None else f'{high:,}'}"
+
+
+def signed(number: int | None, sign: str) -> str:
+    """`+1,204` or `-3`; nothing for none, `?` where it is not known."""
+    if number is None:
+        return "?"
+    return f"{sign}{number:,}" if number else ""
+
+
+def duration(seconds: int, language: str) -> str:
+    """A span in its largest whole unit, rounded up: never less than it takes."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return word(f"duration.{unit}", language, count=-(-seconds // length))
+    return word("duration.seconds", language, count=seconds)
+
+
+def moment(text: str) -> str:
+    """An ISO time stamp for reading, `2026-12-01 10:00 +09:00`; anything else as it is."""
+    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(:\d{2})?(?:\.\d+)?(Z|[+-]\d{2}:\d{2})?", text)
+    if match is None:
+        return text
+    seconds = match[3] if match[3] and match[3] != ":00" else ""
+    return f"{match[1]} {match[2]}{seconds} {match[4] or ''}".rstrip()

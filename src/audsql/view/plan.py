@@ -1,0 +1,268 @@
+"""The plan document as terminal text.
+
+`No changes.`, `Plan: …` at the start of a line are fixed in every language: scripts look for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from audsql import catalog
+from audsql.catalog import word
+from audsql.source import cell_width
+from audsql.view.numbers import duration, moment, signed, size
+from audsql.view.terminal import Colour, Style, left, neutralise, right
+
+__all__ = ["DELIVERY_SIGNS", "UPLOAD_SIGNS", "guard_title", "human", "listed_changes", "summary_text"]
+
+UPLOAD_SIGNS = {"create": "+", "add": "~", "replace": "±", "wait": "+", "keep": "=", "find": "="}
+DELIVERY_SIGNS = {
+    "send": "+",
+    "schedule": "+",
+    "update": "~",
+    "resume": "~",
+    "keep": "=",
+    "sent": "=",
+    "attention": "!",
+    "past": "!",
+    "edited": "!",
+}
+_ASCII_SIGNS = {"±": "+/-", "→": "->"}
+_COLOURS: dict[str, Colour] = {"+": "green", "~": "yellow", "±": "yellow", "-": "red", "!": "red", "=": "dim"}
+_LABEL_CELLS_MAX = 48
+
+_Row = tuple[str, ...]
+
+
+def human(document: dict[str, Any], style: Style) -> str:
+    """Header, what needs a person, changes, audiences, verdicts, summary: the last line matters most."""
+    sections = [
+        [_header(document, style)],
+        list(_changes(document, style)),
+        list(_audiences(document, style)),
+        list(_guards(document, style)),
+        list(_summary(document, style)),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _header(document: dict[str, Any], style: Style) -> str:
+    as_of = moment(document["as_of"])
+    name = neutralise(document["project"])
+    if document["environment"]:
+        name += f" ({neutralise(document['environment'])})"
+    parts = [
+        word("plan.header_state", style.language, serial=document["state"]["serial"]),
+        word("plan.header_as_of", style.language, as_of=as_of),
+    ]
+    return f"{style.paint('bold', f'audsql plan  {name}')}   {'   '.join(parts)}"
+
+
+# --- what changes -----------------------------------------------------------------------------------
+
+
+def listed_changes(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The resource changes to show: those that something is done for, in address order."""
+    return [one for one in document["resource_changes"] if one["action"] not in ("keep", "find")]
+
+
+def _changes(document: dict[str, Any], style: Style) -> Iterator[str]:
+    rows = [_resource_row(one, style) for one in listed_changes(document)]
+    deliveries = [one for one in document["deliveries"] if one["action"] != "sent"]
+    rows += [_delivery_row(one, style) for one in sorted(deliveries, key=_urgency)]
+    rows += [_cancelled_row(one, style) for one in document["cancelled"]]
+    yield from _table(rows, style)
+    for one in sorted(deliveries, key=_urgency):
+        yield from _sends(one, document, style)
+
+
+def _urgency(delivery: dict[str, Any]) -> tuple[bool, str]:
+    """What needs a person stands first, then by address."""
+    return DELIVERY_SIGNS.get(delivery["action"]) != "!", delivery["address"]
+
+
+def _resource_row(one: dict[str, Any], style: Style) -> _Row:
+    people = one.get("people")
+    kind = word(f"kind.{one['type']}", style.language)
+    reason = word(f"reason.{one['reason']}", style.language)
+    if people is None:
+        return (UPLOAD_SIGNS[one["action"]], kind, _label(one["label"]), "", "", "", reason)
+    movement = f"{people['before']:,} {_sign('→', style)} {people['after']:,}"
+    entering, leaving = signed(people["entering"], "+"), signed(people["leaving"], "-")
+    return (UPLOAD_SIGNS[one["action"]], kind, _label(one["label"]), movement, entering, leaving, reason)
+
+
+def _delivery_row(one: dict[str, Any], style: Style) -> _Row:
+    name = _label(one["address"].removeprefix("delivery."))
+    at = moment(one["at"]) if one["at"] else word("plan.now", style.language)
+    reason = word(f"delivery.{one['action']}", style.language, at=at)
+    people = word("plan.people", style.language, size=size(one["people"]))
+    return (DELIVERY_SIGNS[one["action"]], word("kind.delivery", style.language), name, people, "", "", reason)
+
+
+def _cancelled_row(one: dict[str, Any], style: Style) -> _Row:
+    name = _label(one["address"].removeprefix("delivery."))
+    reason = word("delivery.cancelled", style.language, at=moment(one["occurrence"]))
+    return ("-", word("kind.delivery", style.language), name, "", "", "", reason)
+
+
+def _label(text: str) -> str:
+    """A name short enough for a column, cut by cells."""
+    shown = neutralise(text)
+    if cell_width(shown) <= _LABEL_CELLS_MAX:
+        return shown
+    kept = ""
+    for character in shown:
+        if cell_width(kept + character) > _LABEL_CELLS_MAX - 3:
+            break
+        kept += character
+    return kept + "..."
+
+
+def _sign(sign: str, style: Style) -> str:
+    return sign if style.unicode else _ASCII_SIGNS.get(sign, sign)
+
+
+def _table(rows: Sequence[_Row], style: Style) -> Iterator[str]:
+    """Sign, kind and name to the left, numbers to the right, the reason last."""
+    if not rows:
+        return
+    signs = [_sign(row[0], style) for row in rows]
+    widths = [max(cell_width(row[column]) for row in rows) for column in range(7)]
+    sign_width = max(map(cell_width, signs))
+    for row, sign in zip(rows, signs, strict=True):
+        cells = [left(row[1], widths[1]), left(row[2], widths[2])]
+        cells += [right(row[column], widths[column]) for column in (3, 4, 5) if widths[column]]
+        line = f"  {left(sign, sign_width)} {'  '.join(cells)}  {row[6]}".rstrip()
+        yield style.paint(_COLOURS[row[0]], line)
+
+
+# --- how a delivery is sent -------------------------------------------------------------------------
+
+
+def _sends(delivery: dict[str, Any], document: dict[str, Any], style: Style) -> Iterator[str]:
+    """One line a send: to which audiences, filtered how, with which limit."""
+    if delivery["action"] not in ("send", "schedule", "update", "resume"):
+        return
+    labels = {one["address"].split(".", 1)[1]: one["label"] for one in document["resource_changes"]}
+    count = len(delivery["sends"])
+    yield ""
+    yield f"  {neutralise(delivery['address'].removeprefix('delivery.'))}: {neutralise(delivery['to'])}"
+    for policy in delivery["policies"]:
+        yield f"    {word('plan.policy', style.language, name=neutralise(policy))}"
+    for send in delivery["sends"]:
+        head = word(f"send.{send['kind']}", style.language, part=send["part"] + 1, count=count)
+        parts = [head]
+        if send.get("recipient") is not None:
+            parts.append(word("send.to", style.language, recipient=_whole(send["recipient"], labels)))
+        if send.get("filter") is not None:
+            parts.append(word("send.filter", style.language, filter=_whole(send["filter"], labels)))
+        if send["limit"] is not None:
+            parts.append(word("send.limit", style.language, limit=send["limit"]))
+        yield f"    {'; '.join(parts)}"
+
+
+def _whole(tree: dict[str, Any], labels: dict[str, str]) -> str:
+    """A tree without the parentheses around all of it."""
+    text = _tree(tree, labels)
+    return text[1:-1] if "and" in tree or "or" in tree else text
+
+
+def _tree(tree: dict[str, Any], labels: dict[str, str]) -> str:
+    """A recipient or filter tree in the language's own operators."""
+    match tree:
+        case {"and": operands}:
+            return "(" + " AND ".join(_tree(operand, labels) for operand in operands) + ")"
+        case {"or": operands}:
+            return "(" + " OR ".join(_tree(operand, labels) for operand in operands) + ")"
+        case {"not": operand}:
+            return f"NOT {_tree(operand, labels)}"
+        case {"audience": key}:
+            return f"[{_label(labels.get(key, key))}]"
+        case {"redelivery": name}:
+            return f"[received {_label(name)}]"
+        case {"age": [low, high]} | {"friend_for": [low, high]}:
+            return f"{next(iter(tree))}({low or ''}..<{high or ''})"
+    name, values = next(iter(tree.items()))
+    return f"{name}({', '.join(values)})"
+
+
+# --- audiences, verdicts, summary -------------------------------------------------------------------
+
+
+def _audiences(document: dict[str, Any], style: Style) -> Iterator[str]:
+    if not document["audiences"]:
+        return
+    yield style.paint("bold", word("plan.audiences", style.language))
+    rows = []
+    for one in document["audiences"]:
+        before = f"{size(one['previous'])} {_sign('→', style)} " if one["previous"] else ""
+        entering, leaving = one["entering"], one["leaving"]
+        moved = [signed(entering, "+") if entering else "", signed(leaving, "-") if leaving else ""]
+        rows.append((_label(one["name"]), f"{before}{size(one['people'])}", *moved))
+    widths = [max(cell_width(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        cells = [left(row[0], widths[0]), *(right(row[column], widths[column]) for column in (1, 2, 3))]
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+def guard_title(guard: dict[str, Any], language: str) -> str:
+    """A verdict's title out of the catalogue."""
+    facts = {
+        name: tuple(map(neutralise, fact))
+        if isinstance(fact, list)
+        else neutralise(fact)
+        if isinstance(fact, str)
+        else fact
+        for name, fact in guard["facts"].items()
+    }
+    return catalog.render_text(catalog.entry(guard["code"]).text(language).title, facts)
+
+
+def _guards(document: dict[str, Any], style: Style) -> Iterator[str]:
+    for guard in document["guards"]:
+        severity = word(f"severity.{guard['severity']}", style.language)
+        text = f"  ! {severity}[{guard['code']}]: {guard_title(guard, style.language)}"
+        yield style.paint("red" if guard["severity"] == "error" else "yellow", text)
+
+
+def summary_text(document: dict[str, Any]) -> str:
+    """The fixed line: what other tools look for."""
+    summary = document["summary"]
+    if not summary["changes"]:
+        return "No changes."
+    return f"Plan: {summary['add']:,} to add, {summary['change']:,} to change, {summary['delete']:,} to delete."
+
+
+def _summary(document: dict[str, Any], style: Style) -> Iterator[str]:
+    summary, language = document["summary"], style.language
+    for quota in document["quota"]:
+        if quota["high"]:
+            yield _quota_line(quota, style)
+    if document["pace"]["waiting_seconds"]:
+        yield word("plan.pace", language, time=duration(document["pace"]["waiting_seconds"], language))
+    if summary["changes"] and (summary["people_entering"] or summary["people_leaving"]):
+        entering, leaving = summary["people_entering"], summary["people_leaving"]
+        yield word("plan.people_moved", language, entering=entering, leaving=leaving)
+    if summary["needs_a_person"]:
+        yield style.paint("red", word("plan.needs_person", language, count=summary["needs_a_person"]))
+    if not document["applyable"]:
+        yield style.paint("red", word("plan.refused", language))
+    note = "" if summary["changes"] else f" {word('plan.no_changes', language)}"
+    yield style.paint("bold", summary_text(document)) + note
+
+
+def _quota_line(quota: dict[str, Any], style: Style) -> str:
+    messages = size(
+        {
+            "count": quota["low"],
+            "exact": quota["low"] == quota["high"],
+            "low": quota["low"],
+            "high": quota["high"],
+        }
+    )
+    if quota["remaining"] is None:
+        return word("plan.quota_unlimited", style.language, account=neutralise(quota["account"]), messages=messages)
+    facts = {"account": neutralise(quota["account"]), "messages": messages, "remaining": quota["remaining"]}
+    return word("plan.quota", style.language, **facts)
