@@ -163,7 +163,8 @@ def test_a_broadcast_is_to_friends_and_nothing_less() -> None:
     done, _ = compiled(FRIENDS, by="broadcast", is_friends=True)
     assert done.sends == (Broadcast(0),)
     problem = refused(less(FRIENDS, OPTOUT), by="broadcast", is_friends=True)
-    assert problem.code == "AUD0406"
+    assert problem.code == "AUD0356"
+    assert refused(clicked("m"), by="broadcast").code == "AUD0354"
 
 
 def test_a_multicast_lists_its_members() -> None:
@@ -183,7 +184,7 @@ def test_a_multicast_lists_its_members() -> None:
 )
 def test_a_multicast_names_the_atom_that_cannot_be_listed(reach: ir.Expression, atom: str) -> None:
     problem = refused(reach, by="multicast")
-    assert (problem.code, problem.fact("atom")) == ("AUD0405", atom)
+    assert (problem.code, problem.fact("atom")) == ("AUD0355", atom)
 
 
 def test_push_and_limits_are_refused_where_they_cannot_hold() -> None:
@@ -224,7 +225,7 @@ def test_a_cycle_names_its_path_and_a_diamond_is_none() -> None:
     deliveries = [delivery("a", clicked("b")), delivery("b", clicked("c")), delivery("c", clicked("a"))]
     program, problems = compile_project(project(*deliveries, delivery("d", uploaded("x"))))
     (problem,) = problems
-    assert (problem.code, problem.fact("path")) == ("AUD0410", ("a", "b", "c", "a"))
+    assert (problem.code, problem.fact("path")) == ("AUD0210", "a -> b -> c -> a")
     assert [done.name for done in program.deliveries] == ["d"]
     diamond = [
         delivery("a", uploaded("x")),

@@ -252,9 +252,7 @@ def test_anchored() -> None:
 
 def test_words() -> None:
     purchased = {"orders": (ir.Verb("purchased", "orders", "product"),)}
-    expression = ir.land(
-        ir.leaf(ir.Clicked("msg42")), ir.leaf(rows(A)), ir.lnot(ir.leaf(ir.Uploaded("buyers")))
-    )
+    expression = ir.land(ir.leaf(ir.Clicked("msg42")), ir.leaf(rows(A)), ir.lnot(ir.leaf(ir.Uploaded("buyers"))))
     assert algebra.to_words(expression, purchased) == "clicked(msg42) AND purchased(A) EXCEPT uploaded(buyers)"
     tiers = ir.lor(*(ir.leaf(ir.Attribute("age", tier)) for tier in ("age_30", "age_35")))
     assert algebra.to_words(tiers) == "age(30..39)"

@@ -68,7 +68,7 @@ def world(friends: int = 200, **account: Any) -> dict[str, Any]:
                 urls=[URL, f"{URL}/two"], opened=uids(range(1, 121)),
                 clicked={URL: clicked, f"{URL}/two": clicked[:10]},
             ),
-            send(OLD, "broadcast", "2026-09-21T00:00:00+09:00", range(1, 10)),
+            send(OLD, "broadcast", "2026-09-22T00:00:00+09:00", range(1, 10)),
             send(PUSHED, "push", "2026-11-10T10:00:00+09:00", [1]),
         ],
         "audiences": [],

@@ -59,7 +59,7 @@ TOO_HIGH = {"message": "size: must be less than or equal to 40", "details": [{"m
     [
         ("POST", "/upload", {"description": "x" * 121}, NAME_OVER),
         ("POST", "/upload", {"description": "x", "audiences": [{"id": "U12"}]}, WRONG_JSON_ID),
-        ("POST", "/upload", {"description": "x", "audiences": ids_body([1]) + [{"id": uid(10).upper()}]}, WRONG_JSON_ID),
+        ("POST", "/upload", {"description": "x", "audiences": [*ids_body([1]), {"id": uid(10).upper()}]}, WRONG_JSON_ID),
         ("PUT", "/upload", {"audienceGroupId": 1, "audiences": ids_body([1])}, UNKNOWN),
         ("GET", "/1", None, UNKNOWN),
         ("DELETE", "/1", None, UNKNOWN),
@@ -422,7 +422,9 @@ def test_the_list_tells_its_totals() -> None:
     assert all("jobs" not in group for group in body["audienceGroups"])
 
 
-@pytest.mark.parametrize("query", ["", "page=0", "page=x", "page=1&size=0", "page=1&status=OLD", "page=1&createRoute=X"])
+@pytest.mark.parametrize(
+    "query", ["", "page=0", "page=x", "page=1&size=0", "page=1&status=OLD", "page=1&createRoute=X"]
+)
 def test_the_list_refuses(query: str) -> None:
     assert line().get(f"{GROUPS}/list?{query}").status == 400
 

@@ -62,12 +62,13 @@ def ensure_upload(
     facts = upload_facts(context.engine, context.program, state, world, upload.key)
     held, remote = None, None
     if row is not None and row.remote_id is not None:
-        fingerprint = row.fingerprint if row.status == "ready" else ""
+        fingerprint = "" if row.status == "creating" else row.fingerprint
         held = Held(row.remote_id, fingerprint or "", row.size or 0, row.expires_at)
         remote = _look_up(context, row)
     decision = upload_action(facts, held, remote, needed_until)
     if decision.action == "keep" and row is not None:
-        return row if row.needed_by == needed_by else context.put("upload.needed", replace(row, needed_by=needed_by))
+        kept = replace(row, status="ready" if row.status == "releasing" else row.status, needed_by=needed_by)
+        return row if kept == row else context.put("upload.needed", kept)
     context.say(f"upload_{decision.action}", label=upload.label, reason=decision.reason, people=facts.size)
     if decision.action == "add" and row is not None:
         return _grow(context, row, people, facts.fingerprint, needed_by)
@@ -344,10 +345,10 @@ def _if_ready(context: Context, row: Resource) -> Ready | None:
     detail = _detail(context, row.account, row.remote_id or 0)
     if detail is None or detail.audience.status in ("FAILED", "EXPIRED", "INACTIVE"):
         reason = detail.audience.failed_type or detail.audience.status if detail else "deleted"
-        context.put("audience.failed", replace(row, status="failed"))
+        context.put("audience.failed", _failed(context, row))
         raise Stop(7, (error("AUD0853", None, name=row.name, reason=reason),))
     if any(job.status == "FAILED" for job in detail.jobs):
-        context.put("audience.failed", replace(row, status="failed"))
+        context.put("audience.failed", _failed(context, row))
         raise Stop(4, (error("AUD0853", None, name=row.name, reason="upload job failed"),))
     if not detail.settled:
         return None
@@ -355,6 +356,11 @@ def _if_ready(context: Context, row: Resource) -> Ready | None:
         expires = detail.audience.expires_at or row.expires_at
         _switch(context, replace(row, status="ready", expires_at=expires))
     return Ready(row.function_key, row.remote_id or 0, detail.audience.count or 0, row.size)
+
+
+def _failed(context: Context, row: Resource) -> Resource:
+    released = {"released_at": context.now(row.account).isoformat()}
+    return replace(row, status="failed", attributes={**row.attributes, **released})
 
 
 def _switch(context: Context, row: Resource) -> None:

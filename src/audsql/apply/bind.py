@@ -12,7 +12,8 @@ from audsql.compile.bind import without_empty
 from audsql.compile.bounds import bounds
 from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program
 from audsql.data.engine import Engine, SourceFacts
-from audsql.diag import Diagnostic
+from audsql.data.exclusions import empty_exclusions
+from audsql.diag import Bag, Diagnostic
 from audsql.meaning.ir import Expression, Project, Uploaded
 from audsql.plan.audiences import Held
 from audsql.plan.facts import (
@@ -36,6 +37,7 @@ __all__ = [
     "held_uploads",
     "known_occurrences",
     "members_name",
+    "released_uploads",
     "request_ids",
     "upload_facts",
 ]
@@ -54,9 +56,11 @@ class Bound:
 
 
 def current(state: State, address: str) -> Resource | None:
-    """The generation of an address that is in use or being made; None once it is released."""
-    live = [row for row in state.generations(address) if row.status in ("creating", "ready")]
-    return max(live, key=lambda row: row.generation, default=None)
+    """The generation of an address that is in use or being made; else one that waits to be deleted."""
+    rows = state.generations(address)
+    live = [row for row in rows if row.status in ("creating", "ready")]
+    released = [row for row in rows if row.status == "releasing" and row.remote_id is not None]
+    return max(live or released, key=lambda row: row.generation, default=None)
 
 
 def members_name(row: Resource) -> str:
@@ -70,9 +74,16 @@ def held_uploads(state: State) -> dict[str, Held]:
     for address in sorted({row.address for row in state.resources if row.address.startswith("upload.")}):
         row = current(state, address)
         if row is not None and row.remote_id is not None:
-            fingerprint = row.fingerprint if row.status == "ready" else ""
+            fingerprint = "" if row.status == "creating" else row.fingerprint
             held[row.function_key] = Held(row.remote_id, fingerprint or "", row.size or 0, row.expires_at)
     return held
+
+
+def released_uploads(state: State) -> frozenset[str]:
+    """Keys of uploads that only wait to be deleted."""
+    addresses = {row.address for row in state.resources if row.address.startswith("upload.")}
+    found = [current(state, address) for address in addresses]
+    return frozenset(row.function_key for row in found if row is not None and row.status == "releasing")
 
 
 def held_line_audiences(state: State) -> dict[str, int]:
@@ -124,6 +135,9 @@ def bind(
     world, diagnostics = as_found(engine, tuple(needed[key] for key in sorted(needed)), as_of)
     if world is None:
         return None, diagnostics
+    problems = _empty_exclusions(project, world, active)
+    if problems:
+        return None, (*diagnostics, *problems)
     deliveries, uploads = bind_deliveries(engine, program, state, world, active)
     subtracted = exclusions(active)
     excluded = {source_of(a) for a in needed.values() if a.key in subtracted.subtracted | subtracted.mixed}
@@ -141,6 +155,16 @@ def bind(
         remotes=remotes,
     )
     return Bound(facts, world, deliveries), diagnostics
+
+
+def _empty_exclusions(
+    project: Project, world: World, active: Sequence[CompiledDelivery]
+) -> tuple[Diagnostic, ...]:
+    """An excluded list without anybody is most likely a broken export: nothing is planned on it."""
+    bag = Bag()
+    for one in active:
+        bag.extend(empty_exclusions(project, one.reach, world.materialised.sources))
+    return bag.sorted()
 
 
 def bind_deliveries(

@@ -18,7 +18,8 @@ from audsql.meaning.ir import Project
 
 __all__ = ["LEASE_SECONDS", "Context", "Options", "Stop"]
 
-LEASE_SECONDS = 60
+# Longer than the longest single request (an upload by file), during which the lease cannot be renewed.
+LEASE_SECONDS = 15 * 60
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from datetime import datetime
 
 from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program
 from audsql.data.engine import Engine, Materialised, People
-from audsql.diag import Diagnostic, error, has_errors
+from audsql.data.exclusions import empty_exclusions
+from audsql.diag import Bag, Diagnostic, error, has_errors
 from audsql.meaning.ir import And, Atom, Expression, Leaf, Not, Or, Project, atoms_of
 
 __all__ = ["Polarity", "World", "as_approved", "as_found", "atoms_needed", "exclusions", "own_atoms", "source_of"]
@@ -127,8 +128,11 @@ def as_approved(
         return World(planned.people, planned), diagnostics
     latest, found = engine.materialise(fresh_atoms, exclusions_as_of)
     diagnostics = (*diagnostics, *found)
-    if has_errors(found):
-        return None, diagnostics
+    bag = Bag()
+    for one in deliveries:
+        bag.extend(empty_exclusions(project, one.reach, latest.sources))
+    if has_errors(found) or bag.items:
+        return None, (*diagnostics, *bag.sorted())
     return _merged(engine, planned, latest, fresh_atoms, polarity, accepted_shrunk, diagnostics)
 
 

@@ -36,7 +36,11 @@ def command(
     auto_approve: bool,
     expect: str | None,
 ) -> None:
-    """Make it so on LINE, once: what a saved PLAN says, or a new one that you approve."""
+    """Carry out a plan on LINE, once.
+
+    A saved PLAN was reviewed when it was made and is applied as it is; without one, a new plan is shown
+    and asked about.
+    """
     from audsql import session
 
     if plan_file is not None and as_of is not None:

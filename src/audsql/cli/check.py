@@ -20,7 +20,10 @@ __all__ = ["command"]
 @format_option("human", "concise", "json", "github", "sarif")
 @click.pass_context
 def command(ctx: click.Context, project: Path, env: str | None, lang: str | None, output_format: str) -> None:
-    """Check names, types and sets; nothing is read but the specs."""
+    """Check the specs: names, types and sets.
+
+    Reads the specs and message files only: no data, no state, no network.
+    """
     from audsql import session
     from audsql.diag import Bag
     from audsql.view.diagnostics import to_document

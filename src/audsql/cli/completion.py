@@ -12,7 +12,7 @@ __all__ = ["command"]
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print the completion script of a SHELL, for its start-up file."""
+    """Print the completion script of a SHELL."""
     from click.shell_completion import get_completion_class
 
     from audsql.cli.app import group

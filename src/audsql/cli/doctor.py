@@ -18,7 +18,10 @@ __all__ = ["command"]
 @format_option("human", "json")
 @click.pass_context
 def command(ctx: click.Context, project: Path, env: str | None, lang: str | None, output_format: str) -> None:
-    """Say what works here: versions, grammar, project, tokens (never shown), state, endpoints."""
+    """Say what works here and what does not.
+
+    Versions, grammar, project, tokens (never shown), state, endpoints.
+    """
     from audsql import session
     from audsql.view.results import doctor
     from audsql.view.terminal import document_bytes

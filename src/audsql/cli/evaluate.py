@@ -32,7 +32,10 @@ def command(
     output_format: str,
     members: Path | None,
 ) -> None:
-    """Count the people of a set EXPRESSION; policies are not applied."""
+    """Count the people of a set EXPRESSION.
+
+    Policies are not applied. Where LINE holds a part of the answer, bounds are given.
+    """
     from audsql import session
     from audsql.view.results import evaluation
     from audsql.view.terminal import document_bytes

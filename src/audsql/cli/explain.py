@@ -21,7 +21,11 @@ __all__ = ["command"]
 @project_options
 @format_option("human", "json")
 def command(subject: str, project: Path, env: str | None, lang: str | None, output_format: str) -> None:
-    """Explain a message by its CODE, or how an audience or a delivery of this NAME is built."""
+    """Explain a message CODE, or a NAME of the project.
+
+    A code stands in brackets in a message, as in error[AUD0201]. A name is shown with its definition,
+    what it uses and what uses it.
+    """
     if re.fullmatch(r"[Aa][Uu][Dd]\d+", subject):
         console = make_console(lang)
         document = _of_code(subject.upper(), console.language)
@@ -55,7 +59,7 @@ def _of_code(code: str, language: str) -> dict[str, Any]:
         "kind": entry.kind,
         "since": entry.since,
         "rule": entry.rule,
-        "title": texts.title,
+        "title": re.sub(r"\{[a-z_0-9]+\}", "...", texts.title),
         "explain": texts.explain.strip(),
         "sample": sample,
     }

@@ -32,7 +32,10 @@ def command(
     out: Path | None,
     detailed_exitcode: bool,
 ) -> None:
-    """Show who would enter and leave, what would be sent, and what it would cost. Changes nothing."""
+    """Show what an apply would do; changes nothing.
+
+    Who would enter and leave each audience, what would be sent to how many people, and what it costs.
+    """
     from audsql import session
 
     opened, console = open_project(project, env, lang)

@@ -29,7 +29,10 @@ def command(
     lang: str | None,
     output_format: str,
 ) -> None:
-    """Settle a send whose outcome is in doubt, by what a person found out at LINE."""
+    """Settle a send that is in doubt, by what you found out.
+
+    OPERATION is an id that `audsql status` shows, or the name of a delivery.
+    """
     from audsql import session
 
     opened, console = open_project(project, env, lang)

@@ -20,7 +20,7 @@ __all__ = ["command"]
 def command(
     ctx: click.Context, project: Path, env: str | None, lang: str | None, as_of: str | None, output_format: str
 ) -> None:
-    """Send what was approved by an apply and is due now, once."""
+    """Send what was approved and is due now, once."""
     from audsql import session
 
     opened, console = open_project(project, env, lang)

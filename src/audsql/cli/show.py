@@ -21,7 +21,7 @@ __all__ = ["command", "read_plan"]
 @language_option
 @format_option("human", "json", "markdown")
 def command(plan_file: Path, lang: str | None, output_format: str) -> None:
-    """Show a saved PLAN. Nothing else is read."""
+    """Show a saved PLAN; nothing else is read."""
     show_plan(read_plan(plan_file), output_format, make_console(lang))
 
 

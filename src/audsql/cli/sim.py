@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,26 +23,31 @@ __all__ = ["command"]
 @click.option("--ready-file", metavar="FILE", type=click.Path(path_type=Path), help="Written with the URL once ready.")
 @language_option
 def command(world: Path, port: int, ready_file: Path | None, lang: str | None) -> None:
-    """Run the LINE simulator until it is stopped; its URL is printed."""
-    _check_world(world)
+    """Run the LINE simulator until it is stopped.
+
+    Its URL is printed, and written to --ready-file once it answers.
+    """
+    document = _read_world(world)
     from audsql.sim.server import run_simulator
 
     try:
-        run_simulator(world, port, ready_file)
+        run_simulator(document, port, ready_file)
     except OSError as problem:
         raise Refusal([error("AUD0071", None, port=str(port), reason=os.strerror(problem.errno or 0))]) from None
 
 
-def _check_world(path: Path) -> None:
-    """Refuse a world that cannot be read before anything listens."""
+def _read_world(path: Path) -> dict[str, Any]:
+    """A world's document; one that cannot be read is refused before anything listens."""
     from audsql.sim.worldfile import load
 
     try:
-        load(json.loads(path.read_bytes()))
+        document: dict[str, Any] = json.loads(path.read_bytes())
+        load(document)
     except OSError as problem:
         raise Refusal([error("AUD0005", None, path=str(path), reason=os.strerror(problem.errno or 0))]) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise Refusal([error("AUD0070", None, path=str(path), problem=_problem(problem))]) from None
+    return document
 
 
 def _problem(problem: Exception) -> str:

@@ -17,7 +17,7 @@ __all__ = ["command"]
 @format_option("human", "json")
 @click.pass_context
 def command(ctx: click.Context, project: Path, env: str | None, lang: str | None, output_format: str) -> None:
-    """Show what was sent, what is due, and what needs a person."""
+    """Show what was sent, is due, or needs a person."""
     from audsql import session
     from audsql.view.applied import status
     from audsql.view.terminal import document_bytes

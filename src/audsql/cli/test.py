@@ -18,7 +18,10 @@ __all__ = ["command"]
 @format_option("human", "json")
 @click.pass_context
 def command(ctx: click.Context, project: Path, env: str | None, lang: str | None, output_format: str) -> None:
-    """Run the tests written in the specs; no data file and no network is touched."""
+    """Run the tests written in the specs.
+
+    No data file and no network is touched.
+    """
     from audsql import session
     from audsql.view.results import tests
     from audsql.view.terminal import document_bytes

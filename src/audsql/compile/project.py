@@ -22,9 +22,7 @@ def compile_project(project: ir.Project) -> tuple[Program, tuple[Diagnostic, ...
     order, cycle = _ordered(uses)
     bag = Bag()
     if cycle:
-        labels = (Label(span, "step") for span in (own[name].to_span or own[name].span for name in cycle[1:-1]) if span)
-        first = own[cycle[0]]
-        bag.add(error("AUD0410", first.to_span or first.span, labels=labels, path=tuple(cycle)))
+        bag.add(_circle_problem([own[name] for name in cycle]))
     parts: dict[str, tuple[int, ...]] = dict.fromkeys(own, (0,))
     done: list[Compiled] = []
     verbs = verbs_of(project)
@@ -54,8 +52,8 @@ def _used(delivery: ir.Delivery, own: Mapping[str, ir.Delivery]) -> tuple[str, .
 
 
 def _ordered(uses: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names, each after those it uses, and a cycle (its first name again at the end) where there is one.
-    Deliveries of a cycle, and those that need them, are not in the order."""
+    """Names, each after those it uses, and a cycle where there is one. Deliveries of a cycle, and those that
+    need them, are not in the order."""
     order: list[str] = []
     left = dict(uses)
     while True:
@@ -77,8 +75,15 @@ def _cycle(left: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         if following in path:
             found = path[path.index(following) :]
             start = found.index(min(found))
-            return (*found[start:], *found[:start], found[start])
+            return (*found[start:], *found[:start])
         path.append(following)
+
+
+def _circle_problem(cycle: Sequence[ir.Delivery]) -> Diagnostic:
+    places = [delivery.to_span or delivery.span for delivery in cycle]
+    labels = [Label(place, "next") for place in places[1:] if place is not None]
+    path = " -> ".join((*(delivery.name for delivery in cycle), cycle[0].name))
+    return error("AUD0210", places[0], labels=labels, name=cycle[0].name, path=path)
 
 
 def _program(done: Iterable[Compiled]) -> Program:

@@ -187,7 +187,9 @@ def _is_friends(job: _Job) -> bool:
 def _broadcast(job: _Job) -> _Result:
     if _is_friends(job):
         return (Broadcast(0),), ()
-    return error("AUD0406", job.span, delivery=job.name, expression=job.words(job.delivery.reach))
+    if not job.delivery.is_friends:
+        return error("AUD0354", job.span, delivery=job.name)
+    return error("AUD0356", job.span, delivery=job.name, policies=job.delivery.policies)
 
 
 def _multicast(job: _Job, split: Split) -> _Result:
@@ -200,7 +202,7 @@ def _multicast(job: _Job, split: Split) -> _Result:
         return (Multicast(0, own_expression(split, cell_function(split, mask))),), ()
     friends = [atom for atom in ir.atoms_of(job.delivery.reach) if isinstance(atom, ir.Friends)]
     atom = (*opaque, *friends)[0]
-    return error("AUD0405", job.span, delivery=job.name, atom=atom_words(atom, job.verbs))
+    return error("AUD0355", job.span, delivery=job.name, by=job.delivery.by, atom=atom_words(atom, job.verbs))
 
 
 def _reaches(way: Way, cell: int) -> bool:

@@ -14,12 +14,14 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Entry", "entry_name", "load_key", "read_entry", "scratch_folder", "trim", "write_entry"]
+__all__ = ["Entry", "entry_name", "load_key", "make_folder", "read_entry", "scratch_folder", "trim", "write_entry"]
+
+Buffer = bytes | memoryview
 
 _MAGIC = b"audsql1\n"
 _DIGEST_BYTES = 32
@@ -45,13 +47,13 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def write_entry(path: Path, header: dict[str, Any], blocks: Sequence[bytes | memoryview], *, sync: bool = False) -> None:
+def write_entry(path: Path, header: Mapping[str, Any], blocks: Sequence[Buffer], *, sync: bool = False) -> None:
     """Write an entry beside its place and rename it there. Raises OSError."""
     make_folder(path.parent)
     sizes = [memoryview(block).nbytes for block in blocks]
     head = json.dumps({**header, "sizes": sizes}, sort_keys=True).encode()
     head = len(head).to_bytes(4, "big") + head
-    parts: list[bytes | memoryview] = [head + bytes(-(_PREFIX_BYTES + len(head)) % _ALIGNMENT)]
+    parts: list[Buffer] = [head + bytes(-(_PREFIX_BYTES + len(head)) % _ALIGNMENT)]
     for block, size in zip(blocks, sizes, strict=True):
         parts += [memoryview(block).cast("B") if size else b"", bytes(-size % _ALIGNMENT)]
     total = hashlib.sha256()
@@ -60,7 +62,7 @@ def write_entry(path: Path, header: dict[str, Any], blocks: Sequence[bytes | mem
     _replace(path, [_MAGIC + total.digest(), *parts], sync)
 
 
-def _replace(path: Path, parts: Sequence[bytes | memoryview], sync: bool) -> None:
+def _replace(path: Path, parts: Sequence[Buffer], sync: bool) -> None:
     # mkstemp gives mode 0600.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:

@@ -119,7 +119,7 @@ def _read(path: Path, file: str, span: Span | None) -> Content | Diagnostic:
     with os.fdopen(descriptor, "rb") as stream:
         before = os.fstat(stream.fileno())
         if not stat.S_ISREG(before.st_mode):
-            return error("AUD1002", span, file=file, reason="not a regular file")
+            return error("AUD1007", span, file=file, format="FIFO/device")
         if before.st_size > FILE_BYTES_MAX:
             return error("AUD1022", span, file=file, bytes=before.st_size, bytes_max=FILE_BYTES_MAX)
         data = stream.read(FILE_BYTES_MAX + 1)
@@ -171,7 +171,8 @@ def _not_text(content: Content, span: Span | None) -> Diagnostic | None:
         return None
     if any(value in data for value in _CONTROL_BYTES):
         return error("AUD1007", span, file=content.file, format=None)
-    lines, at = [], data.find(b"\0")
+    lines: list[int] = []
+    at = data.find(b"\0")
     while at >= 0 and len(lines) < LINES_SHOWN_MAX:
         lines.append(line_of(data, at))
         line_end = data.find(b"\n", at)

@@ -193,7 +193,7 @@ def flush(dictionary: Dictionary, folder: Path) -> str:
         epochs = [*dictionary.epochs, secrets.token_hex(16)][-_EPOCHS_KEPT_MAX:]
         header = {"format": _FORMAT, "kind": dictionary.kind, "salt": dictionary.salt.hex(), "epochs": epochs}
         arrays = (dictionary.high, dictionary.low, dictionary.keys, dictionary.numbers)
-        blocks = [memoryview(array) for array in arrays]
+        blocks = [memoryview(np.ascontiguousarray(array).view(np.uint8).data) for array in arrays]
         texts = memoryview("\n".join(dictionary.texts).encode("utf-8"))
         write_entry(folder / f"people-{dictionary.kind}", header, [*blocks, texts])
         dictionary.epochs, dictionary.grown = epochs, False

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from audsql.diag import Diagnostic
 from audsql.meaning.ir import Atom, Expression
 
-__all__ = ["Engine", "Materialised", "People", "SourceFacts"]
+__all__ = ["Engine", "EngineFailure", "Materialised", "People", "SourceFacts"]
 
 People = Any
 
@@ -24,7 +24,8 @@ class SourceFacts:
 
     `digest` is over the file's bytes and the rules that read it. `rows` counts data rows (a list's
     valid ids before duplicates are dropped), `people` distinct ids, `encoding` what was detected
-    (utf-8, utf-8-sig, cp932). `modified` is the file's modification time.
+    (utf-8, utf-8-sig, cp932). `modified` is the file's modification time, None for a pinned digest that
+    the file no longer has. `blank_ids` counts rows without an id: they are nobody.
     """
 
     name: str
@@ -35,6 +36,15 @@ class SourceFacts:
     duplicates: int
     encoding: str
     modified: datetime | None
+    blank_ids: int = 0
+
+
+class EngineFailure(Exception):
+    """What an engine could not do, other than read data: a method without diagnostics in its result raises it."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.code)
+        self.diagnostic = diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +80,14 @@ class Engine(Protocol):
         """(entering, leaving)."""
 
     def fingerprint(self, people: People) -> str:
-        """A keyed digest of the set, equal for equal sets of one project, useless without its key."""
+        """A keyed digest of the set, equal for equal sets of one project, useless without its key.
+
+        Raises EngineFailure where there is no usable key."""
 
     def save(self, name: str, people: People) -> None:
-        """Keep a set under a name in the local cache (the members LINE has, as far as we know)."""
+        """Keep a set under a name in the local cache (the members LINE has, as far as we know).
+
+        Raises EngineFailure where the cache cannot be written."""
 
     def load(self, name: str) -> People | None:
         """The set kept under a name; None where there is none or it is damaged."""

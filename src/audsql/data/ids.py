@@ -163,7 +163,8 @@ def _rectangle(column: Column, rows: NDArray[np.int64], width: int) -> NDArray[n
     even = len(rows) < 2 or bool((np.diff(column.starts[rows]) == stride).all())
     if even and first + stride * len(rows) <= len(column.data):
         return column.data[first : first + stride * len(rows)].reshape(len(rows), stride)[:, :width]
-    return column.data[column.starts[rows][:, None] + np.arange(width)]
+    gathered: NDArray[np.uint8] = column.data[column.starts[rows][:, None] + np.arange(width)]
+    return gathered
 
 
 def _user_id_problem(column: Column, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -196,11 +197,12 @@ _BYTE_FLAGS = _byte_flags()
 def _line_flags(column: Column) -> Flags:
     """Which kinds of bytes a line holds. Every line but the last has its line ending, so that no
     segment of `reduceat` is empty."""
-    flags = _BYTE_FLAGS[column.data]
+    flags: Flags = _BYTE_FLAGS[column.data]
     _mark_wide(column.data, flags)
     if not len(column):
         return np.empty(0, np.uint8)
-    return np.bitwise_or.reduceat(flags, column.starts).astype(np.uint8)
+    lines: Flags = np.bitwise_or.reduceat(flags, column.starts)
+    return lines
 
 
 def _mark_wide(data: NDArray[np.uint8], flags: Flags) -> None:
@@ -240,7 +242,8 @@ def _edge_blank(column: Column, lengths: NDArray[np.int64]) -> NDArray[np.bool_]
     some = lengths > 0
     first = column.data[np.where(some, column.starts, 0)]
     last = column.data[np.where(some, column.ends - 1, 0)]
-    return some & ((first == 32) | (last == 32) | (first == 9) | (last == 9))
+    edge: NDArray[np.bool_] = some & ((first == 32) | (last == 32) | (first == 9) | (last == 9))
+    return edge
 
 
 # --- e-mail, telephone, advertising ids -----------------------------------------------------------
@@ -299,7 +302,7 @@ _IFA_HYPHENS = (8, 13, 18, 23)
 
 def _ifa_shape(column: Column, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
     """A UUID with its hyphens, of either case."""
-    shaped = lengths == _IFA_LENGTH
+    shaped: NDArray[np.bool_] = lengths == _IFA_LENGTH
     for begin in range(0, len(column), _CHUNK_LINES):
         rows = np.flatnonzero(shaped[begin : begin + _CHUNK_LINES]) + begin
         letters = _rectangle(column, rows, _IFA_LENGTH)
@@ -307,4 +310,3 @@ def _ifa_shape(column: Column, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
         hexadecimal = _LOWER_HEX[letters[:, places] | np.where(letters[:, places] >= 64, 32, 0).astype(np.uint8)]
         shaped[rows] = (hexadecimal.max(axis=1, initial=0) < 16) & (letters[:, _IFA_HYPHENS] == 45).all(axis=1)
     return shaped
-

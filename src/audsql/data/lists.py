@@ -21,11 +21,32 @@ from audsql.source import Span
 __all__ = ["ListRead", "bare_returns", "id_problems", "read_list"]
 
 HEADER = 1012
+_CODES = {
+    1012: "AUD1012",
+    1013: "AUD1013",
+    1014: "AUD1014",
+    1015: "AUD1015",
+    1016: "AUD1016",
+    1017: "AUD1017",
+    1018: "AUD1018",
+    1019: "AUD1019",
+    1023: "AUD1023",
+    1024: "AUD1024",
+    1025: "AUD1025",
+    1026: "AUD1026",
+    1027: "AUD1027",
+    1028: "AUD1028",
+    1029: "AUD1029",
+}
 _HEADER_BYTES_MAX = 200
 _HEADER_NAMES = frozenset(
-    "id uid userid lineid lineuserid memberid member customerid customer email mail mailaddress emailaddress phone"
-    " tel telephone phonenumber telno mobile ifa idfa gaid aaid adid ユーザーid 会員id 会員番号 顧客id 顧客番号"
-    " メール メールアドレス 電話 電話番号 携帯番号 携帯電話番号".split()
+    (
+        *("id", "uid", "userid", "lineid", "lineuserid", "memberid", "member", "customerid", "customer"),
+        *("email", "mail", "mailaddress", "emailaddress", "phone", "tel", "telephone", "phonenumber", "telno"),
+        *("mobile", "ifa", "idfa", "gaid", "aaid", "adid"),
+        *("ユーザーid", "会員id", "会員番号", "顧客id", "顧客番号", "メール", "メールアドレス"),
+        *("電話", "電話番号", "携帯番号", "携帯電話番号"),
+    )
 )
 
 
@@ -53,8 +74,9 @@ def read_list(content: Content, source: UploadSource, region: str = "jp") -> Lis
         return ListRead(text.encoding, ids, 0, problems)
     column = column_of(text.data)
     if len(column) > BUSINESS_FILE_LINES_MAX:
-        facts = {"count": len(column), "lines_max": BUSINESS_FILE_LINES_MAX}
-        return ListRead(text.encoding, None, 0, (error("AUD1021", source.span, file=content.file, **facts),))
+        lines_max = BUSINESS_FILE_LINES_MAX
+        problem = error("AUD1021", source.span, file=content.file, count=len(column), lines_max=lines_max)
+        return ListRead(text.encoding, None, 0, (problem,))
     problems = _line_problems(column, source, region)
     if problems:
         return ListRead(text.encoding, None, 0, problems)
@@ -65,11 +87,10 @@ def read_list(content: Content, source: UploadSource, region: str = "jp") -> Lis
 
 def _file_problems(content: Content, text: Text, source: UploadSource) -> tuple[Diagnostic, ...]:
     if not text.data:
-        found = () if source.allow_empty else (warning("AUD1005", source.span, file=content.file),)
-        return tuple(found)
+        return () if source.allow_empty else (warning("AUD1005", source.span, file=content.file),)
     if source.id_kind in ("phone", "email") and len(content.data) > BUSINESS_FILE_BYTES_MAX:
-        sizes = {"bytes": len(content.data), "bytes_max": BUSINESS_FILE_BYTES_MAX}
-        return (error("AUD1022", source.span, file=content.file, **sizes),)
+        size, size_max = len(content.data), BUSINESS_FILE_BYTES_MAX
+        return (error("AUD1022", source.span, file=content.file, bytes=size, bytes_max=size_max),)
     return bare_returns(text.data, content.file, source.span)
 
 
@@ -105,10 +126,9 @@ def id_problems(
     found = []
     for code in np.unique(codes[codes != 0]).tolist():
         bad = lines[codes == code]
-        facts = {"count": len(bad), "lines": line_list(np.sort(bad)[:LINES_SHOWN_MAX].tolist())}
-        found.append(
-            error(f"AUD{code}", span, file=file, column=column, id_kind=kind, region=region, **facts)
-        )
+        shown = line_list(np.sort(bad)[:LINES_SHOWN_MAX].tolist())
+        name, count = _CODES[code], len(bad)
+        found.append(error(name, span, file=file, column=column, id_kind=kind, region=region, count=count, lines=shown))
     return tuple(found)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +47,11 @@ class _Scan:
     fields: int = 0
     record_start: int = 0
     opened_at: int = -1
-    folded: list[Places] | None = None
-    blank: list[int] | None = None
-    uneven: list[int] | None = None
-    misquoted: list[int] | None = None
-    too_long: list[int] | None = None
+    folded: list[Places] = field(default_factory=list)
+    blank: list[int] = field(default_factory=list)
+    uneven: list[int] = field(default_factory=list)
+    misquoted: list[int] = field(default_factory=list)
+    too_long: list[int] = field(default_factory=list)
     blank_count: int = 0
     uneven_count: int = 0
     misquoted_count: int = 0
@@ -113,7 +114,7 @@ def _header(data: bytes, delimiter: str) -> tuple[str, ...] | None:
 
 
 def _scan(body: NDArray[np.uint8], delimiter: int, columns: int) -> _Scan:
-    scan = _Scan(folded=[], blank=[], uneven=[], misquoted=[], too_long=[])
+    scan = _Scan()
     for begin in range(0, len(body), _BLOCK_BYTES):
         _scan_block(scan, body, begin, delimiter, columns)
     return scan
@@ -145,7 +146,6 @@ def _scan_block(scan: _Scan, body: NDArray[np.uint8], begin: int, delimiter: int
 
 
 def _fold(scan: _Scan, folded: Places, ends: Places) -> None:
-    assert scan.folded is not None
     if len(folded):
         scan.folded.append(np.searchsorted(ends, folded) + scan.records)
 
@@ -160,7 +160,6 @@ def _check_quotes(
     before = np.where(places > 0, edges[body[places - 1]], True)
     after = np.where(places + 1 < len(body), edges[body[np.minimum(places + 1, len(body) - 1)]], True)
     wrong = places[np.where(opens, ~before, ~after)]
-    assert scan.misquoted is not None
     scan.misquoted_count += len(wrong)
     scan.misquoted += wrong[:LINES_SHOWN_MAX].tolist()
     if opens.any():
@@ -172,7 +171,6 @@ def _check_records(scan: _Scan, ends: Places, fields: Places, columns: int) -> N
     blank = ends == starts
     uneven = ~blank & (fields != columns - 1)
     too_long = ends - starts > RECORD_BYTES_MAX
-    assert scan.blank is not None and scan.uneven is not None and scan.too_long is not None
     for where, kept in ((blank, scan.blank), (uneven, scan.uneven), (too_long, scan.too_long)):
         if where.any():
             kept += (np.flatnonzero(where)[:LINES_SHOWN_MAX] + scan.records).tolist()
@@ -186,23 +184,22 @@ def _problems(shape: Shape, scan: _Scan, file: str, span: Span | None) -> tuple[
         return shape.body.count(b"\n", 0, offset) + 1 + shape.header_lines
 
     if scan.misquoted_count:
-        lines = sorted({line(offset) for offset in (scan.misquoted or [])[:LINES_SHOWN_MAX]})
-        return (error("AUD1036", span, file=file, count=scan.misquoted_count, lines=line_list(lines)),)
+        lines = line_list(sorted({line(offset) for offset in scan.misquoted[:LINES_SHOWN_MAX]}))
+        return (error("AUD1036", span, file=file, count=scan.misquoted_count, lines=lines),)
     if scan.inside:
         return (error("AUD1035", span, file=file, line=line(scan.opened_at)),)
     found = []
     if scan.blank_count:
-        facts = _record_facts(shape, scan.blank, scan.blank_count)
-        found.append(error("AUD1032", span, file=file, **facts))
+        lines = _record_lines(shape, scan.blank)
+        found.append(error("AUD1032", span, file=file, count=scan.blank_count, lines=lines))
     if scan.uneven_count:
-        facts = _record_facts(shape, scan.uneven, scan.uneven_count)
-        found.append(error("AUD1037", span, file=file, columns=len(shape.header), **facts))
+        lines, columns = _record_lines(shape, scan.uneven), len(shape.header)
+        found.append(error("AUD1037", span, file=file, columns=columns, count=scan.uneven_count, lines=lines))
     if scan.too_long_count:
-        facts = _record_facts(shape, scan.too_long, scan.too_long_count)
-        found.append(error("AUD1034", span, file=file, bytes_max=RECORD_BYTES_MAX, **facts))
+        lines, count = _record_lines(shape, scan.too_long), scan.too_long_count
+        found.append(error("AUD1034", span, file=file, bytes_max=RECORD_BYTES_MAX, count=count, lines=lines))
     return tuple(found)
 
 
-def _record_facts(shape: Shape, records: list[int] | None, count: int) -> dict[str, int | tuple[str, ...]]:
-    lines = physical_lines(shape, np.array((records or [])[:LINES_SHOWN_MAX], np.int64))
-    return {"count": count, "lines": line_list(lines.tolist())}
+def _record_lines(shape: Shape, records: Sequence[int]) -> tuple[str, ...]:
+    return line_list(physical_lines(shape, np.array(records[:LINES_SHOWN_MAX], np.int64)).tolist())

@@ -98,8 +98,9 @@ def missing_columns(shape: Shape, wanted: Sequence[str], form: Form) -> tuple[Di
         if column not in names:
             folded = {name.strip().casefold(): name for name in names}
             near = difflib.get_close_matches(column.strip().casefold(), folded, 1, 0.6)
-            facts = {"file": form.file, "column": column, "near": folded[near[0]] if near else None}
-            found.append(error("AUD1039", form.span, **facts, columns=tuple(names[:12])))
+            nearest = folded[near[0]] if near else None
+            known = tuple(names[:12])
+            found.append(error("AUD1039", form.span, file=form.file, column=column, near=nearest, columns=known))
     return tuple(found)
 
 
@@ -117,7 +118,7 @@ def evaluate_table(
         return TableResult(None, {}, 0, None, problems)
     if shape.records == 0:
         return TableResult(normalise(column_of(b""), key[0]), {leaf.key: _NONE for leaf in leaves}, 0, None, ())
-    import duckdb  # noqa: PLC0415 - costs 0.1 s of start-up, and lists do without it
+    import duckdb  # costs 0.1 s of start-up, and lists do without it
 
     copy = _private_copy(shape.body, scratch)
     try:
@@ -127,10 +128,10 @@ def evaluate_table(
         finally:
             connection.close()
     except duckdb.Error as failure:
-        facts = {"file": form.file, "reason": type(failure).__name__}
+        reason = type(failure).__name__
     finally:
         copy.unlink(missing_ok=True)
-    return TableResult(None, {}, 0, None, (error("AUD1046", form.span, **facts),))
+    return TableResult(None, {}, 0, None, (error("AUD1046", form.span, file=form.file, reason=reason),))
 
 
 _NONE = np.empty(0, np.bool_)
@@ -156,9 +157,9 @@ def _private_copy(body: bytes, scratch: Path) -> Path:
 
 
 def _connect(scratch: Path) -> Any:
-    import duckdb  # noqa: PLC0415
+    import duckdb
 
-    settings = {
+    settings: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "allow_community_extensions": "false",
@@ -306,9 +307,7 @@ def _absent(letter: str, number: int) -> str:
     return f"l{number} IS NULL AND z{number} IS NULL" if letter == "t" else f"{letter}{number} IS NULL"
 
 
-def _type_problems(
-    connection: Any, bad: str, code: str, column: str, shape: Shape, form: Form
-) -> list[Diagnostic]:
+def _type_problems(connection: Any, bad: str, code: str, column: str, shape: Shape, form: Form) -> list[Diagnostic]:
     count = connection.execute(f"SELECT count(*) FROM typed WHERE {bad}").fetchone()[0]
     if not count:
         return []

@@ -52,7 +52,7 @@ def _time(cell: str, number: int) -> list[str]:
     # TIMESTAMP would drop an offset and TIMESTAMPTZ would take its absence for UTC, so the two
     # shapes are told apart first. There is no year 0000.
     local = f"epoch_us(TRY_CAST({cell} AS TIMESTAMP))"
-    instant = f"epoch_us(TRY_CAST(replace(replace({cell}, ' +', '+'), ' Z', 'Z') AS TIMESTAMPTZ))"
+    instant = f"epoch_us(TRY_CAST(replace(replace(replace({cell}, ' +', '+'), ' -', '-'), ' Z', 'Z') AS TIMESTAMPTZ))"
     return [
         f"CASE WHEN {cell} >= '0001' AND regexp_full_match({cell}, '{_LOCAL}') THEN {local} END AS l{number}",
         f"CASE WHEN {cell} >= '0001' AND regexp_full_match({cell}, '{_INSTANT}') THEN {instant} END AS z{number}",
@@ -65,7 +65,9 @@ def time_sql(connection: Any, numbers: Sequence[int], zone: ZoneInfo) -> str:
         return "typed"
     columns = []
     for number in numbers:
-        sql = f"SELECT DISTINCT l{number} // {_DAY_MICROSECONDS} FROM typed WHERE l{number} IS NOT NULL ORDER BY 1"
+        day = _DAY_MICROSECONDS
+        floor = f"(l{number} - ((l{number} % {day}) + {day}) % {day}) // {day}"
+        sql = f"SELECT DISTINCT {floor} FROM typed WHERE l{number} IS NOT NULL ORDER BY 1"
         days = [row[0] for row in connection.execute(sql).fetchall()]
         columns.append(f"coalesce(z{number}, l{number} - {_offset_sql(f'l{number}', days, zone)}) AS t{number}")
     return f"(SELECT *, {', '.join(columns)} FROM typed)"
@@ -86,7 +88,9 @@ def offset_pieces(days: Iterable[int], zone: ZoneInfo) -> list[tuple[int, int]]:
         start, end = day * _DAY_MICROSECONDS, (day + 1) * _DAY_MICROSECONDS - 1
         before, after = _offset(start, zone), _offset(end, zone)
         changes = [(start, before)] if before == after else [(start, before), (_change(start, end, zone), after)]
-        pieces += [piece for piece in changes if not pieces or piece[1] != pieces[-1][1]]
+        for piece in changes:
+            if not pieces or piece[1] != pieces[-1][1]:
+                pieces.append(piece)
     return pieces
 
 

@@ -12,18 +12,19 @@ from datetime import tzinfo
 from typing import TypeVar
 
 from audsql.diag import Bag, Diagnostic, Label, error, has_errors
-from audsql.meaning import algebra, ir
+from audsql.meaning import ir
 from audsql.meaning.calls import Meaning, Scope
 from audsql.meaning.cases import TestCase, lower_test
 from audsql.meaning.expressions import Lowered, lower
 from audsql.meaning.lint import check_expression
 from audsql.meaning.names import Symbols, declare
 from audsql.meaning.order import Circle, order, references
-from audsql.meaning.reach import Rule, check_uses, lower_rules, lower_to, verbs_in
+from audsql.meaning.reach import Rule, check_uses, lower_rules, lower_to
 from audsql.meaning.statements import lower_account, lower_delivery, lower_message, lower_table, lower_upload
 from audsql.meaning.values import zone_of
 from audsql.source import Span
 from audsql.syntax import ast
+from audsql.syntax.print import expression_text
 
 __all__ = ["Analysis", "TestCase", "analyse", "lower_expression"]
 
@@ -71,7 +72,7 @@ def analyse(files: tuple[ast.File, ...], *, name: str, timezone: str) -> tuple[A
         messages=_by_name(sources.messages),
         audiences=tuple(sorted(audiences, key=lambda audience: audience.name)),
         deliveries=deliveries,
-        policies=_policy_values(rules, scope),
+        policies=_policy_values(rules),
     )
     return Analysis(project, tests, scope), bag.sorted()
 
@@ -179,7 +180,7 @@ def _audience(node: ast.Audience, lowered: Lowered, scope: Scope, bag: Bag) -> S
         ir.Audience(
             name=name,
             expression=expression,
-            text=algebra.to_words(expression, verbs_in(scope)),
+            text=expression_text(node.expression),
             id_kind=lowered.meaning.kind or "user_id",
             account=_account_of(expression, scope),
             allow_empty=node.allow_empty,
@@ -206,13 +207,12 @@ def _policies(symbols: Symbols) -> tuple[ast.Policy, ...]:
     return tuple(node for node in nodes if isinstance(node, ast.Policy))
 
 
-def _policy_values(rules: Sequence[Rule], scope: Scope) -> tuple[ir.ExcludePolicy, ...]:
-    verbs = verbs_in(scope)
+def _policy_values(rules: Sequence[Rule]) -> tuple[ir.ExcludePolicy, ...]:
     return tuple(
         ir.ExcludePolicy(
             rule.policy,
             rule.lowered.expression,
-            algebra.to_words(rule.lowered.expression, verbs),
+            expression_text(rule.written.expression),
             rule.exceptions,
             rule.written.expression.span,
         )
@@ -225,13 +225,12 @@ def _deliveries(
     symbols: Symbols, ordered: set[str], rules: Sequence[Rule], scope: Scope, bag: Bag
 ) -> tuple[ir.Delivery, ...]:
     found: list[ir.Delivery] = []
-    verbs = verbs_in(scope)
     for name in symbols.of_kind("delivery"):
         block = symbols.names[name].node
         if isinstance(block, ast.Block) and name in ordered:
             delivery = lower_to(block, scope.deliveries.get(name), rules, scope, bag)
             if delivery is not None:
-                found.append(replace(delivery, to_text=algebra.to_words(delivery.to, verbs)))
+                found.append(delivery)
     return tuple(found)
 
 

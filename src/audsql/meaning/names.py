@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from audsql.diag import Bag, Fix, Label, error, fix
 from audsql.source import Span
 from audsql.syntax import ast
+from audsql.syntax.print import name_text
 
 __all__ = ["ATTRIBUTES", "BUILT_IN", "REMOTE_KINDS", "Symbol", "Symbols", "declare", "fix_near", "nearest"]
 
@@ -130,8 +131,7 @@ def fix_near(span: Span, near: str | None) -> tuple[Fix, ...]:
 
 def written(name: str) -> str:
     """A name as it is written: in backquotes where it is no identifier."""
-    plain = name.isidentifier() and name.casefold() not in _OPERATOR_WORDS
-    return name if plain else f"`{name}`"
+    return name_text(ast.Name(name))
 
 
 def _fold(name: str) -> str:

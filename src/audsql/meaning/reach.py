@@ -14,6 +14,7 @@ from audsql.meaning.names import fix_near, nearest
 from audsql.meaning.types import Use, check_belongs, localise, opaque_atoms
 from audsql.source import Span
 from audsql.syntax import ast
+from audsql.syntax.print import expression_text
 
 __all__ = ["Rule", "check_uses", "lower_rules", "lower_to", "user_ids_only", "verbs_in"]
 
@@ -119,6 +120,7 @@ def lower_to(
         head,
         to=localise(lowered.expression, head.account),
         reach=localise(reach, head.account),
+        to_text=expression_text(written),
         allow_empty=entry.allow_empty,
         is_friends=is_literally_friends(written),
         policies=tuple(sorted({rule.policy for rule in applied})),

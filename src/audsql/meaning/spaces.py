@@ -9,7 +9,7 @@ from typing import Protocol
 __all__ = ["NODES_MAX", "TABLE_VARIABLES_MAX", "Diagrams", "Space", "Tables", "Undecided", "space_over"]
 
 TABLE_VARIABLES_MAX = 16
-NODES_MAX = 200_000
+NODES_MAX = 100_000
 
 
 class Undecided(Exception):

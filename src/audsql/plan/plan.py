@@ -33,7 +33,8 @@ _ACTIVE = ("send", "schedule", "update", "keep", "resume")
 @dataclass(frozen=True, slots=True)
 class PlanInputs:
     """`bound`: compiled deliveries by name, with uploads that came out empty taken out (the program's own
-    form says what was approved, this one what is sent). `held`: uploads at LINE by key; `line_held`: ids of click and impression audiences by key;
+    form says what was approved, this one what is sent). `held`: uploads at LINE by key; `released`: those of
+    them that only wait to be deleted; `line_held`: ids of click and impression audiences by key;
     `occurrences`: by delivery name; `messages`: LINE message objects by message name; `request_ids`: of the
     sends that this project made, by delivery, in order of parts."""
 
@@ -49,7 +50,7 @@ class PlanInputs:
     serial: int = 0
     held: Mapping[str, Held] = field(default_factory=dict)
     line_held: Mapping[str, int] = field(default_factory=dict)
-    released: Mapping[str, int] = field(default_factory=dict)
+    released: frozenset[str] = frozenset()
     occurrences: Mapping[str, tuple[Known, ...]] = field(default_factory=dict)
     request_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     endpoints: Mapping[str, str] = field(default_factory=dict)
@@ -128,7 +129,7 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
     releases = [
         {"address": f"upload.{key}", "action": "release", "remote_id": held.remote_id}
         for key, held in sorted(inputs.held.items())
-        if key not in aim.needed_by
+        if key not in aim.needed_by and key not in inputs.released
     ]
     changes = [*uploads, *lines]
     now = inputs.facts.now

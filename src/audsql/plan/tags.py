@@ -6,6 +6,7 @@ the state that made the audience, the set it holds and the generation, and nothi
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ _CHUNK = re.compile(r"^audsql:([0-9a-f]{12})/([0-9]{1,6})of([0-9]{1,6})$")
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`lineage` and `key` are the first 6 and 10 hexadecimal digits of the state's lineage and the set's key."""
+    """`lineage` and `key`: the first 6 and 10 digits of SHA-256 of the state's lineage and the set's key."""
 
     lineage: str
     key: str
@@ -27,15 +28,14 @@ class Tag:
 
     @staticmethod
     def of(lineage: str, key: str, generation: int) -> Tag:
-        return Tag(_hex(lineage)[:6], _hex(key)[:10], generation)
+        return Tag(_digest(lineage)[:6], _digest(key)[:10], generation)
 
     def __str__(self) -> str:
         return f"[audsql:{self.lineage}:{self.key}:{self.generation}]"
 
 
-def _hex(text: str) -> str:
-    digits = "".join(character for character in text.lower() if character in "0123456789abcdef")
-    return digits.ljust(10, "0")
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def audience_name(label: str, tag: Tag) -> str:
@@ -53,7 +53,7 @@ def parse_tag(name: str) -> Tag | None:
 
 def chunk_description(fingerprint: str, index: int, count: int) -> str:
     """The description of an upload job: which part (from 1) of which set it adds."""
-    return f"audsql:{_hex(fingerprint).ljust(12, '0')[:12]}/{index}of{count}"
+    return f"audsql:{_digest(fingerprint)[:12]}/{index}of{count}"
 
 
 def parse_chunk(description: str) -> tuple[str, int, int] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from audsql.data.engine import EngineFailure
 from audsql.diag import Diagnostic, error, has_errors
 from audsql.session.accounts import Remote, connect
 from audsql.session.planning import make, open_store, state_of
@@ -20,7 +21,7 @@ from audsql.session.sets import engine_of
 if TYPE_CHECKING:
     from audsql.apply.context import Context
     from audsql.apply.state import State
-    from audsql.apply.store import Store
+    from audsql.apply.store import Held, Lease, Store
 
 __all__ = ["ApplyOptions", "ApplyOutcome", "apply", "resolve", "run_due"]
 
@@ -76,7 +77,10 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
         return ApplyOutcome(None, problems, 1)
     keep: Callable[[], None] = lambda: None  # noqa: E731
     if document is None:
-        planned, problems = make(opened, remote, state, options.as_of, options.accept_shrunk)
+        try:
+            planned, problems = make(opened, remote, state, options.as_of, options.accept_shrunk)
+        except EngineFailure as failure:
+            return ApplyOutcome(None, (failure.diagnostic,), 1)
         if planned is None:
             return ApplyOutcome(None, problems, _refusal_code(problems))
         document, keep = planned.document, planned.keep_audiences
@@ -179,24 +183,36 @@ def _with_context(
     digest: str | None,
 ) -> ApplyOutcome:
     """Open the store, take the lease, do the work, report. Whatever happens, the journal says what was done."""
-    from audsql.apply.context import LEASE_SECONDS, Context, Options, Stop
-    from audsql.apply.store import Held, Holder, LeaseLost, StoreFailed, held_diagnostic, lease_lost_diagnostic
+    from audsql.apply.context import Context, Options, Stop
+    from audsql.apply.store import (
+        Held,
+        LeaseLost,
+        StoreFailed,
+        held_diagnostic,
+        lease_lost_diagnostic,
+        takeover_diagnostic,
+    )
 
     store, problems = open_store(opened, create=True)
     if store is None:
         return ApplyOutcome(None, problems, 1)
     with store:
-        holder = Holder(_user(), platform.node(), os.getpid(), operation)
-        lease = store.acquire(holder, datetime.now(UTC), timedelta(seconds=LEASE_SECONDS))
+        lease = _take_lease(store, operation)
         if isinstance(lease, Held):
             return ApplyOutcome(None, (held_diagnostic(lease),), 6)
         context = _context(opened, remote, options, store, lease, Context, Options)
+        if lease.took_over is not None:
+            context.diagnostics.append(takeover_diagnostic(lease.took_over))
+        _recall_pace(remote, store)
         before = store.snapshot()
         try:
             code = work(context)
         except Stop as stop:
             context.diagnostics.extend(stop.diagnostics)
             code = stop.exit_code
+        except EngineFailure as failure:
+            context.diagnostics.append(failure.diagnostic)
+            code = 4
         except LeaseLost as lost:
             return ApplyOutcome(None, (*context.diagnostics, lease_lost_diagnostic(lost, store.path)), 6)
         except StoreFailed as failed:
@@ -204,6 +220,41 @@ def _with_context(
         store.release(context.lease, datetime.now(UTC))
         report = _report(operation, digest, context.events, store.snapshot(), code, before)
         return ApplyOutcome(report, tuple(context.diagnostics), code)
+
+
+def _take_lease(store: Store, operation: str) -> Lease | Held:
+    """The lease; one that a dead process of this machine left behind is taken over at once."""
+    from audsql.apply.context import LEASE_SECONDS
+    from audsql.apply.store import Held, Holder
+
+    holder = Holder(_user(), platform.node(), os.getpid(), operation)
+    now, ttl = datetime.now(UTC), timedelta(seconds=LEASE_SECONDS)
+    lease = store.acquire(holder, now, ttl)
+    if isinstance(lease, Held) and lease.host == platform.node() and not _alive(lease.pid):
+        store.force_release(lease.lock_id, now, holder.name)
+        again = store.acquire(holder, now, ttl)
+        return again if isinstance(again, Held) else replace(again, took_over=lease)
+    return lease
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _recall_pace(remote: Remote, store: Store) -> None:
+    """Narrowcasts of earlier runs count against LINE's rate an hour."""
+    state = store.snapshot()
+    accounts = {row.id: row.account for row in state.occurrences}
+    for account, client in remote.clients.items():
+        rows = [row for row in state.operations if accounts.get(row.occurrence) == account and row.attempts]
+        if not client.is_simulator:
+            client.recall("narrowcast", [row.stamp.updated_at for row in rows if row.stamp.updated_at])
 
 
 def _context(
@@ -286,14 +337,14 @@ def resolve(opened: Opened, subject: str, verdict: str, reason: str) -> ApplyOut
     declared too: `sent` closes it, `not-sent` lets the next plan send it.
     """
     from audsql.apply.settle import settle_by_person
-    from audsql.apply.store import Held, Holder, held_diagnostic
+    from audsql.apply.store import Held, held_diagnostic
 
     store, problems = open_store(opened, create=True)
     if store is None:
         return ApplyOutcome(None, problems, 1)
     now = datetime.now(UTC)
     with store:
-        lease = store.acquire(Holder(_user(), platform.node(), os.getpid(), "resolve"), now, timedelta(seconds=60))
+        lease = _take_lease(store, "resolve")
         if isinstance(lease, Held):
             return ApplyOutcome(None, (held_diagnostic(lease),), 6)
         assert opened.analysis is not None

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audsql.data.engine import EngineFailure
 from audsql.diag import Diagnostic, has_errors
 from audsql.session.accounts import Remote, connect
 from audsql.session.project import Opened, check, compiled, messages_of, spec_digest
@@ -49,7 +50,10 @@ def plan(opened: Opened, as_of: datetime | None, ports: object = None) -> PlanOu
         state, found = state_of(opened)
         if state is None:
             return PlanOutcome(None, (*problems, *found))
-        planned, found = make(opened, remote, state, as_of, frozenset())
+        try:
+            planned, found = make(opened, remote, state, as_of, frozenset())
+        except EngineFailure as failure:
+            return PlanOutcome(None, (*problems, failure.diagnostic))
         document = planned.document if planned else None
         return PlanOutcome(document, (*problems, *found))
 
@@ -79,7 +83,8 @@ def make(
     inputs = PlanInputs(
         project, program, bound.facts, messages, opened.environment, spec_digest(opened, messages), __version__,
         bound=bound.deliveries, lineage=state.lineage or None, serial=state.serial, held=bind.held_uploads(state),
-        line_held=bind.held_line_audiences(state), occurrences=occurrences, request_ids=bind.request_ids(state),
+        line_held=bind.held_line_audiences(state),
+        released=bind.released_uploads(state), occurrences=occurrences, request_ids=bind.request_ids(state),
         endpoints=remote.endpoints,
     )  # fmt: skip
     verdicts = guards(inputs, desired_of(inputs), accepted)

@@ -12,8 +12,6 @@ from audsql.diag import Diagnostic, error
 
 __all__ = ["embedded_simulator"]
 
-_WORLD_BYTES_MAX = 2 * 1024 * 1024 * 1024
-
 
 @contextmanager
 def embedded_simulator(world_file: Path, folder: Path) -> Iterator[str | Diagnostic]:
@@ -23,11 +21,11 @@ def embedded_simulator(world_file: Path, folder: Path) -> Iterator[str | Diagnos
     kept = folder / "sim.json"
     path = kept if kept.is_file() else world_file
     try:
-        world = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        simulator = start_embedded(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         yield error("AUD0022", None, path=str(path.name))
         return
-    with start_embedded(world) as simulator:
+    with simulator:
         try:
             yield simulator.base_url
         finally:

@@ -89,10 +89,11 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A bare word where a value is expected: `A` in `purchased(A)`."""
+    """A bare word where a value is expected: `A` in `purchased(A)`. `quoted`: it stood in backquotes."""
 
     text: str
     span: Span = _at()
+    quoted: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

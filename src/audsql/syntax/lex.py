@@ -15,7 +15,7 @@ import unicodedata
 from array import array
 from dataclasses import dataclass, field
 
-from audsql.diag import Diagnostic, Edit, Fact, Fix, Label, error
+from audsql.diag import Diagnostic, Edit, Fact, Fix, error
 from audsql.source import Span
 from audsql.syntax import moment
 from audsql.syntax.ast import Comment
@@ -69,7 +69,7 @@ _INSTEAD = {"&": "AND", "&&": "AND", "|": "OR", "||": "OR", "!": "NOT", "-": "EX
 class Tokens:
     """The pieces of one text as three columns, and what was found on the way.
 
-    A kind is `NAME`, `QUOTED` (in backquotes), `STRING`, `NUMBER`, `PERCENT`, `DATETIME`, `TIME`, `CODE`
+    A kind is `NAME`, `QUOTED` (in backquotes), `STRING`, `NUMBER`, `PERCENT`, `DATETIME`, `CLOCK`, `CODE`
     (looks like a value that needs quotes) or the mark itself. `flat` is the text with every full-width
     form as its ASCII character, so that places are the same in both.
     """
@@ -84,7 +84,8 @@ class Tokens:
     problems: list[Diagnostic] = field(default_factory=list)
     problem_places: array[int] = field(default_factory=lambda: array("l"))
     fatal_places: list[int] = field(default_factory=list)
-    wide: list[tuple[int, int, list[Edit]]] = field(default_factory=list)
+    wide_starts: array[int] = field(default_factory=lambda: array("l"))
+    wide_ends: array[int] = field(default_factory=lambda: array("l"))
     unreported: int = 0
 
     def word(self, index: int) -> str:
@@ -100,17 +101,22 @@ class Tokens:
         self.starts.append(start)
         self.ends.append(end)
 
-    def report(self, code: str, start: int, end: int, *, fatal: bool = False, at: int | None = None,
-               labels: tuple[Label, ...] = (), fixes: tuple[Fix, ...] = (), **facts: Fact) -> None:  # fmt: skip
+    def count(self, place: int) -> None:
+        """One more problem that is not reported on its own."""
+        self.problem_places.append(place)
+        self.unreported += 1
+
+    def report(
+        self, code: str, start: int, end: int, *, fatal: bool = False, fixes: tuple[Fix, ...] = (), **facts: Fact
+    ) -> None:
         """Keep a problem, or count it where there are many; `fatal` makes its statement unreadable."""
-        self.problem_places.append(start if at is None else at)
         if fatal:
             self.fatal_places.append(start)
         if len(self.problems) >= REPORTED_MAX:
-            self.unreported += 1
+            self.count(start)
             return
-        span = Span(self.path, start, end)
-        self.problems.append(error(code, span, labels=labels, fixes=fixes, **facts))
+        self.problem_places.append(start)
+        self.problems.append(error(code, Span(self.path, start, end), fixes=fixes, **facts))
 
 
 def lex(path: str, text: str) -> Tokens:
@@ -166,12 +172,19 @@ def _walk(tokens: Tokens, at: int) -> int:
 
 
 def _word(tokens: Tokens, start: int, end: int) -> int:
-    """A word with characters outside ASCII: only as far as they may stand in a name."""
-    stop = identifier_end(tokens.flat, start, end)
-    if stop == start:
-        return _bad(tokens, start, end)
-    tokens.add("NAME", start, stop)
-    return stop
+    """A run with characters outside ASCII: names as far as they go, and what may not stand in one."""
+    at = start
+    while at < end:
+        stop = identifier_end(tokens.flat, at, end)
+        if stop > at:
+            tokens.add("NAME", at, stop)
+        else:
+            stop = at + 1
+            while stop < end and identifier_end(tokens.flat, stop, stop + 1) == stop:
+                stop += 1
+            _bad(tokens, at, stop)
+        at = stop
+    return end
 
 
 def _dashed(tokens: Tokens, start: int, end: int) -> int:
@@ -262,22 +275,19 @@ def _character(digits: str | None) -> str | None:
 
 def _bad(tokens: Tokens, start: int, end: int) -> int:
     """A run of characters that stand for nothing: one problem."""
-    flat, stop = tokens.flat, start + 1
-    while stop < end and not (flat[stop].isascii() and (flat[stop].isalnum() or flat[stop] == "_")):
-        if not flat[stop].isascii() and identifier_end(flat, stop, end) > stop:
-            break
-        stop += 1
-    run = flat[start:stop]
-    span = Span(tokens.path, start, stop)
+    if len(tokens.problems) >= REPORTED_MAX:
+        tokens.count(start)
+        return end
+    run = tokens.flat[start:end]
     instead = _INSTEAD.get(run)
     blank = run.isspace() or run == "\ufeff"
     fixes: tuple[Fix, ...] = ()
     if blank or instead:
-        fixes = (Fix((Edit(span, " " if blank else f"{instead}"),), safe=blank),)
+        fixes = (Fix((Edit(Span(tokens.path, start, end), " " if blank else f"{instead}"),), safe=blank),)
     shown = run if run.isprintable() and not blank else None
     point = f"U+{ord(run[0]):04X}"
-    tokens.report("AUD0102", start, stop, fixes=fixes, found=_short(shown), point=point, instead=instead, blank=blank)
-    return stop
+    tokens.report("AUD0102", start, end, fixes=fixes, found=_short(shown), point=point, instead=instead, blank=blank)
+    return end
 
 
 def _short(text: str | None) -> str | None:
@@ -325,7 +335,9 @@ def _forget_after(tokens: Tokens, start: int) -> None:
     tokens.problems = [problem for problem in tokens.problems if problem.span and problem.span.start < start]
     tokens.problem_places = array("l", (place for place in tokens.problem_places if place < start))
     tokens.fatal_places = [place for place in tokens.fatal_places if place < start]
-    tokens.wide = [run for run in tokens.wide if run[0] <= start]
+    while tokens.wide_starts and tokens.wide_starts[-1] > start:
+        tokens.wide_starts.pop()
+        tokens.wide_ends.pop()
 
 
 # --- full-width forms and hidden characters -----------------------------------------------------
@@ -335,22 +347,24 @@ def _note_wide(tokens: Tokens, start: int, end: int) -> None:
     """Keeps the full-width forms of a stretch that is neither string, comment nor backquoted."""
     for found in _FULL_WIDTH.finditer(tokens.text, start, end):
         first, last = found.span()
-        edit = Edit(Span(tokens.path, first, last), tokens.flat[first:last])
-        if tokens.wide and tokens.wide[-1][1] == first:
-            begin, _, edits = tokens.wide.pop()
-            tokens.wide.append((begin, last, [*edits, edit] if len(edits) < REPORTED_MAX else edits))
+        if tokens.wide_ends and tokens.wide_ends[-1] == first:
+            tokens.wide_ends[-1] = last
         else:
-            tokens.wide.append((first, last, [edit]))
+            tokens.wide_starts.append(first)
+            tokens.wide_ends.append(last)
 
 
 def _report_wide(tokens: Tokens) -> None:
-    for first, last, _edits in tokens.wide:
+    for first, last in zip(tokens.wide_starts, tokens.wide_ends, strict=True):
+        if len(tokens.problems) >= REPORTED_MAX:
+            tokens.count(first)
+            continue
         written, ascii_text = tokens.text[first:last], tokens.flat[first:last]
-        one_fix = Fix((Edit(Span(tokens.path, first, last), ascii_text),))
-        found = _short(written.replace("　", "□")) if written.strip("　") else None
+        repair = Fix((Edit(Span(tokens.path, first, last), ascii_text),))
+        found = _short(written.replace("　", " ").strip()) or None
+        instead = _short(ascii_text.strip()) or None
         point = f"U+{ord(written[0]):04X}"
-        shown = _short(ascii_text.strip()) or None
-        tokens.report("AUD0101", first, last, fixes=(one_fix,), found=found, point=point, instead=shown)
+        tokens.report("AUD0101", first, last, fixes=(repair,), found=found, point=point, instead=instead)
 
 
 def _report_hidden(tokens: Tokens) -> None:
@@ -365,9 +379,8 @@ def _report_hidden(tokens: Tokens) -> None:
 # --- what a piece says --------------------------------------------------------------------------
 
 
-def name_text(written: str) -> str:
-    """A name as it counts: without backquotes, NFC-normalised."""
-    bare = written.strip("`") if written.startswith("`") else written
+def name_text(bare: str) -> str:
+    """A name as it counts, from its text without backquotes: NFC-normalised."""
     return bare if bare.isascii() else unicodedata.normalize("NFC", bare)
 
 

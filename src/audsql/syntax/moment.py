@@ -42,7 +42,7 @@ def read(text: str, start: int, end: int) -> Moment | None:
         return Moment("DATETIME", end, _date_exists(exact))
     time = _TIME.fullmatch(text, start, end)
     if time:
-        return Moment("TIME", end, _time_exists(time.group(1), time.group(2), None, None))
+        return Moment("CLOCK", end, _time_exists(time.group(1), time.group(2), None, None))
     return _nearly(text, start, end)
 
 
@@ -52,7 +52,7 @@ def _nearly(text: str, start: int, end: int) -> Moment | None:
     if near is None or near.end() < end:
         return None
     if near.group(6):
-        return Moment("TIME", near.end(), False, near.group(6)[:5].rstrip(":"))
+        return Moment("CLOCK", near.end(), False, near.group(6)[:5].rstrip(":"))
     date = f"{near.group(1)}-{near.group(3):0>2}-{near.group(4):0>2}"
     clock = f" {near.group(5)[:5].rstrip(':')}" if near.group(5) else ""
     found = _DATE_TIME.fullmatch(date + clock)

@@ -50,7 +50,7 @@ def human(document: dict[str, Any], style: Style) -> str:
 def _header(document: dict[str, Any], style: Style) -> str:
     as_of = moment(document["as_of"])
     name = neutralise(document["project"])
-    if document["environment"]:
+    if document["environment"] not in (None, "default"):
         name += f" ({neutralise(document['environment'])})"
     parts = [
         word("plan.header_state", style.language, serial=document["state"]["serial"]),

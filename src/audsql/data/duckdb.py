@@ -1,0 +1,504 @@
+"""The embedded engine: DuckDB reads tables, bitmaps hold people, the cache remembers both.
+
+A source is read once per call, hashed while it is in memory, and evaluated from that copy. What an atom
+means on given bytes is kept in the cache under the digest of the bytes and of the rules that read them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from pyroaring import BitMap
+
+from audsql.data import cache as store
+from audsql.data.content import Content, open_file
+from audsql.data.dictionary import Dictionary, encode, flush, id_order, id_texts, open_dictionary
+from audsql.data.engine import EngineFailure, Materialised, SourceFacts
+from audsql.data.files import LIST_FORMATS, TABLE_FORMATS
+from audsql.data.ids import NORMALISER_VERSION, Ids
+from audsql.data.leaves import ANYBODY, Leaf, Window, leaf_of, open_ended
+from audsql.data.lists import read_list
+from audsql.data.people import PeopleSet, bits_of, evaluate, numbers_of, with_bits
+from audsql.data.tables import Form, evaluate_table, read_table
+from audsql.diag import Diagnostic, error, warning
+from audsql.meaning.ir import Atom, Expression, IdKind, Linked, Project, Rows, TableSource, Uploaded, UploadSource
+
+__all__ = ["DuckEngine", "open_engine"]
+
+RULES_VERSION = 1  # of reading and of conditions; part of every source digest
+
+
+def open_engine(project: Project, root: Path, cache: Path, key: bytes | None = None) -> DuckEngine:
+    """The embedded engine over the files below `root`.
+
+    `cache`: a folder that the engine may fill, made at the first write. `key`: for fingerprints, at least
+    16 bytes; without it, one that is kept in the cache.
+    """
+    return DuckEngine(project, root, cache, key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """A source as declared: `rules` names everything but the bytes that decides what is read."""
+
+    name: str
+    kind: Literal["upload", "table"]
+    file: str
+    formats: tuple[str, ...]
+    rules: str
+    upload: UploadSource | None
+    form: Form | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One atom of a source: the people by id column `id` that satisfy `leaf`."""
+
+    key: str
+    id: tuple[IdKind, str]
+    leaf: Leaf
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    facts: SourceFacts
+    people: PeopleSet
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The results of one `materialise`: `keep` waits to be written until the dictionaries are."""
+
+    found: dict[str, _Found] = field(default_factory=dict)
+    problems: list[Diagnostic] = field(default_factory=list)
+    keep: list[tuple[str, _Found]] = field(default_factory=list)
+    latest: dict[str, int | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class DuckEngine:
+    """Implements the port `audsql.data.engine.Engine`."""
+
+    project: Project
+    root: Path
+    cache: Path
+    key: bytes | None = None
+    dictionaries: dict[IdKind, Dictionary] = field(default_factory=dict)
+    fingerprints: dict[tuple[str, bytes], str] = field(default_factory=dict)
+
+    def materialise(
+        self, atoms: Sequence[Atom], as_of: datetime, pinned: Mapping[str, str] | None = None
+    ) -> tuple[Materialised, tuple[Diagnostic, ...]]:
+        """See the port. Atoms that are not own data are passed over."""
+        batch = _Batch()
+        by_source: dict[str, dict[str, Atom]] = {}
+        for atom in atoms:
+            if isinstance(atom, Uploaded | Rows | Linked):
+                by_source.setdefault(_source_name(atom), {})[atom.key] = atom
+        for name in sorted(by_source):
+            declared = _declared(self.project, name)
+            own = [by_source[name][key] for key in sorted(by_source[name])]
+            _take_source(self, batch, declared, own, as_of, (pinned or {}).get(name))
+        _keep(self, batch)
+        found = {name: batch.found[name] for name in sorted(batch.found)}
+        sources = {one.facts.name: one.facts for one in found.values()}
+        return (
+            Materialised(
+                {name: sources[name] for name in sorted(sources)},
+                {name: one.people for name, one in found.items()},
+                {name: one.facts.digest for name, one in found.items()},
+            ),
+            _distinct([*batch.problems, *(note for one in found.values() for note in one.warnings)]),
+        )
+
+    def evaluate(self, expression: Expression, people: Mapping[str, PeopleSet]) -> PeopleSet:
+        return evaluate(expression, people)
+
+    def count(self, people: PeopleSet) -> int:
+        return len(people.bits)
+
+    def members(self, people: PeopleSet) -> Iterator[str]:
+        """The ids in ascending order."""
+        if people.kind is not None:
+            yield from id_texts(_dictionary(self, people.kind), numbers_of(people))
+
+    def union(self, left: PeopleSet, right: PeopleSet) -> PeopleSet:
+        return with_bits(left, right, left.bits | right.bits)
+
+    def delta(self, before: PeopleSet, after: PeopleSet) -> tuple[PeopleSet, PeopleSet]:
+        entering = with_bits(before, after, after.bits - before.bits)
+        return entering, with_bits(before, after, before.bits - after.bits)
+
+    def fingerprint(self, people: PeopleSet) -> str:
+        """A keyed BLAKE2b over the kind, the count and the ids in ascending order: 48 hexadecimal digits.
+
+        The empty set has one fingerprint, whatever its kind.
+        """
+        bits = hashlib.sha256(people.bits.serialize()).digest()
+        memo = (people.kind or "", bits)
+        if memo not in self.fingerprints:
+            self.fingerprints[memo] = _fingerprint(self, people)
+        return self.fingerprints[memo]
+
+    def save(self, name: str, people: PeopleSet) -> None:
+        block = b""
+        if people.kind is not None:
+            block = _id_bytes(_dictionary(self, people.kind), people)
+        try:
+            header = {"format": 1, "kind": people.kind, "count": len(people.bits)}
+            store.write_entry(_set_path(self, name), header, [block], sync=True)
+        except OSError as failure:
+            raise EngineFailure(_write_failure(failure)) from None
+
+    def load(self, name: str) -> PeopleSet | None:
+        entry = store.read_entry(_set_path(self, name))
+        if entry is None or entry.header.get("format") != 1:
+            return None
+        kind: IdKind | None = entry.header["kind"]
+        if kind is None:
+            return PeopleSet(None, BitMap())
+        numbers = encode(_dictionary(self, kind), _ids_from(kind, bytes(entry.blocks[0])))
+        return PeopleSet(kind, bits_of(numbers))
+
+
+# --- what is declared -------------------------------------------------------------------------------
+
+
+def _source_name(atom: Uploaded | Rows | Linked) -> str:
+    return atom.source if isinstance(atom, Uploaded) else atom.table
+
+
+def _declared(project: Project, name: str) -> _Declared:
+    upload = next((one for one in project.uploads if one.name == name), None)
+    if upload is not None:
+        return _declared_upload(project, upload)
+    return _declared_table(project, next(one for one in project.tables if one.name == name))
+
+
+def _declared_upload(project: Project, upload: UploadSource) -> _Declared:
+    region = _region(project, upload.account)
+    form: Form | None = None
+    formats: tuple[str, ...] = LIST_FORMATS
+    if upload.column is not None:
+        ids = ((upload.id_kind, upload.column),)
+        zone = ZoneInfo(project.timezone)
+        form = Form(upload.name, upload.file, ids, None, (), region, zone, upload.span)
+        formats = (*TABLE_FORMATS, ".txt")
+    rules = _rules("upload", _ending(upload.file), upload.id_kind, upload.column, region, upload.allow_empty)
+    return _Declared(upload.name, "upload", upload.file, formats, rules, upload, form)
+
+
+def _declared_table(project: Project, table: TableSource) -> _Declared:
+    region = _region(project, "")
+    others = tuple(verb.column for verb in table.verbs if verb.column is not None)
+    zone = ZoneInfo(project.timezone)
+    form = Form(table.name, table.file, table.ids, table.time_column, others, region, zone, table.span)
+    rules = _rules("table", _ending(table.file), table.ids, table.time_column, others, region, project.timezone)
+    return _Declared(table.name, "table", table.file, TABLE_FORMATS, rules, None, form)
+
+
+def _ending(file: str) -> str:
+    return os.path.splitext(file)[1].lower()
+
+
+def _rules(*parts: object) -> str:
+    return json.dumps([RULES_VERSION, NORMALISER_VERSION, *parts])
+
+
+def _region(project: Project, account: str) -> str:
+    regions = {one.name: one.region for one in project.accounts}
+    if account in regions:
+        return regions[account]
+    return next(iter(regions.values())) if len(regions) == 1 else "jp"
+
+
+def _wanted(declared: _Declared, atoms: Sequence[Atom], as_of: datetime) -> tuple[list[_Wanted], list[Diagnostic]]:
+    wanted, problems = [], []
+    for atom in atoms:
+        if isinstance(atom, Uploaded):
+            upload = declared.upload
+            assert upload is not None
+            wanted.append(_Wanted(atom.key, (upload.id_kind, upload.column or ""), ANYBODY))
+            continue
+        form = declared.form
+        assert form is not None
+        if isinstance(atom, Rows):
+            wanted.append(_Wanted(atom.key, form.ids[0], leaf_of(atom, as_of, form.zone)))
+            continue
+        linked = next((one for one in form.ids if one[0] == "user_id"), None)
+        if linked is None:
+            problems.append(error("AUD1051", form.span, table=form.name))
+        else:
+            wanted.append(_Wanted(atom.key, linked, ANYBODY))
+    return wanted, problems
+
+
+# --- one source -------------------------------------------------------------------------------------
+
+
+def _take_source(
+    engine: DuckEngine, batch: _Batch, declared: _Declared, atoms: Sequence[Atom], as_of: datetime, pinned: str | None
+) -> None:
+    span = declared.form.span if declared.form else (declared.upload.span if declared.upload else None)
+    wanted, problems = _wanted(declared, atoms, as_of)
+    batch.problems += problems
+    content = open_file(engine.root, declared.file, declared.formats, span)
+    digest = None if isinstance(content, Diagnostic) else _digest(content, declared)
+    if pinned is not None and digest != pinned:
+        for one in wanted:
+            found = _cached(engine, declared, one, pinned, None)
+            if found is not None:
+                batch.found[one.key] = found
+        return
+    if isinstance(content, Diagnostic):
+        batch.problems.append(content)
+        return
+    assert digest is not None
+    missing = []
+    for one in wanted:
+        found = _cached(engine, declared, one, digest, content.modified)
+        if found is None:
+            missing.append(one)
+        else:
+            batch.found[one.key] = found
+    if missing:
+        _read(engine, batch, declared, missing, content, digest)
+
+
+def _digest(content: Content, declared: _Declared) -> str:
+    return hashlib.sha256(f"{declared.rules}\n{content.digest}".encode()).hexdigest()
+
+
+def _read(
+    engine: DuckEngine, batch: _Batch, declared: _Declared, wanted: Sequence[_Wanted], content: Content, digest: str
+) -> None:
+    if declared.form is None:
+        _read_list(engine, batch, declared, wanted, content, digest)
+        return
+    read = read_table(content, declared.form)
+    batch.problems += read.diagnostics
+    if read.shape is None:
+        return
+    facts = SourceFacts(declared.name, declared.kind, digest, read.shape.records, 0, 0, read.encoding, content.modified)
+    for id_column in sorted({one.id for one in wanted}):
+        leaves = {one.leaf.key: one.leaf for one in wanted if one.id == id_column}
+        try:
+            with store.scratch_folder(engine.cache) as scratch:
+                result = evaluate_table(read.shape, declared.form, id_column, list(leaves.values()), scratch)
+        except OSError as failure:
+            batch.problems.append(_write_failure(failure))
+            return
+        batch.problems += result.diagnostics
+        if result.ids is None:
+            return
+        numbers = encode(_dictionary(engine, id_column[0]), result.ids)
+        facts = replace(facts, people=len(numbers), blank_ids=result.blank_ids)
+        facts, notes = _table_notes(declared, facts)
+        latest: int | Literal["unknown"] | None = "unknown"
+        if any(isinstance(row, Window) for leaf in leaves.values() for row in leaf.rows):
+            latest = batch.latest[digest] = result.latest
+        for one in wanted:
+            if one.id == id_column:
+                people = PeopleSet(id_column[0], bits_of(numbers[result.truth[one.leaf.key]]))
+                leaf = one.leaf if latest == "unknown" else open_ended(one.leaf, latest)
+                _put(batch, replace(one, leaf=leaf), _Found(facts, people, notes), digest)
+
+
+def _read_list(
+    engine: DuckEngine, batch: _Batch, declared: _Declared, wanted: Sequence[_Wanted], content: Content, digest: str
+) -> None:
+    upload = declared.upload
+    assert upload is not None
+    read = read_list(content, upload, _region(engine.project, upload.account))
+    if read.ids is None:
+        batch.problems += read.diagnostics
+        return
+    numbers = encode(_dictionary(engine, upload.id_kind), read.ids)
+    people = PeopleSet(upload.id_kind, bits_of(numbers))
+    rows, count = len(read.ids), len(people.bits)
+    facts = SourceFacts(upload.name, "upload", digest, rows, count, rows - count, read.encoding, content.modified)
+    for one in wanted:
+        _put(batch, one, _Found(facts, people, read.diagnostics), digest)
+
+
+def _table_notes(declared: _Declared, facts: SourceFacts) -> tuple[SourceFacts, tuple[Diagnostic, ...]]:
+    """What is worth a warning: no rows; in an upload, rows without an id and repeated ids."""
+    form, upload = declared.form, declared.upload
+    assert form is not None
+    notes = []
+    if facts.rows == 0 and not (upload and upload.allow_empty):
+        notes.append(warning("AUD1005", form.span, file=form.file))
+    if upload is not None:
+        facts = replace(facts, rows=facts.rows - facts.blank_ids)
+        facts = replace(facts, duplicates=facts.rows - facts.people)
+        if facts.blank_ids:
+            notes.append(warning("AUD1043", form.span, file=form.file, column=upload.column, count=facts.blank_ids))
+        if facts.duplicates:
+            notes.append(warning("AUD1020", form.span, file=form.file, count=facts.duplicates, lines=()))
+    return facts, tuple(notes)
+
+
+def _put(batch: _Batch, one: _Wanted, found: _Found, digest: str) -> None:
+    batch.found[one.key] = found
+    batch.keep.append((_leaf_name(one, digest), found))
+
+
+def _distinct(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.sort_key))
+
+
+# --- the cache --------------------------------------------------------------------------------------
+
+
+def _dictionary(engine: DuckEngine, kind: IdKind) -> Dictionary:
+    if kind not in engine.dictionaries:
+        engine.dictionaries[kind] = open_dictionary(engine.cache, kind)
+    return engine.dictionaries[kind]
+
+
+def _leaf_name(one: _Wanted, digest: str) -> str:
+    return store.entry_name("leaf", digest, *one.id, one.leaf.key)
+
+
+def _cached(
+    engine: DuckEngine, declared: _Declared, one: _Wanted, digest: str, modified: datetime | None
+) -> _Found | None:
+    """What the cache holds of an atom on the source of this digest."""
+    leaf = one.leaf
+    if any(isinstance(row, Window) for row in leaf.rows):
+        latest = store.read_entry(_leaves(engine) / store.entry_name("latest", digest))
+        if latest is not None:
+            leaf = open_ended(leaf, latest.header["latest"])
+    entry = store.read_entry(_leaves(engine) / _leaf_name(replace(one, leaf=leaf), digest))
+    if entry is None or entry.header["epoch"] not in _dictionary(engine, one.id[0]).epochs:
+        return None
+    header = entry.header
+    rows, count, duplicates = header["rows"], header["people"], header["duplicates"]
+    blank = header["blank_ids"]
+    facts = SourceFacts(
+        declared.name, declared.kind, digest, rows, count, duplicates, header["encoding"], modified, blank
+    )
+    span = declared.form.span if declared.form else (declared.upload.span if declared.upload else None)
+    notes = [
+        Diagnostic(code, "warning", span, tuple((name, _fact(value)) for name, value in told))
+        for code, told in header["warnings"]
+    ]
+    return _Found(facts, PeopleSet(one.id[0], BitMap.deserialize(bytes(entry.blocks[0]))), tuple(notes))
+
+
+def _fact(value: str | int | list[str] | None) -> str | int | tuple[str, ...] | None:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _keep(engine: DuckEngine, batch: _Batch) -> None:
+    """Write what was read to the cache: dictionaries first, then what is numbered by them."""
+    if not batch.keep:
+        return
+    try:
+        _guard(engine.cache)
+        epochs = {kind: flush(dictionary, engine.cache) for kind, dictionary in engine.dictionaries.items()}
+        for name, found in batch.keep:
+            _write_leaf(engine, name, found, epochs)
+        for digest, latest in batch.latest.items():
+            store.write_entry(_leaves(engine) / store.entry_name("latest", digest), {"latest": latest}, [])
+        store.trim(_leaves(engine))
+    except OSError as failure:
+        batch.problems.append(warning("AUD1048", None, reason=_reason(failure)))
+
+
+def _write_leaf(engine: DuckEngine, name: str, found: _Found, epochs: Mapping[IdKind, str]) -> None:
+    facts, people = found.facts, found.people
+    assert people.kind is not None
+    header = {
+        "epoch": epochs[people.kind],
+        "rows": facts.rows,
+        "people": facts.people,
+        "duplicates": facts.duplicates,
+        "encoding": facts.encoding,
+        "blank_ids": facts.blank_ids,
+        "warnings": [[note.code, note.facts] for note in found.warnings],
+    }
+    store.write_entry(_leaves(engine) / name, header, [people.bits.serialize()])
+
+
+def _leaves(engine: DuckEngine) -> Path:
+    return engine.cache / "leaves"
+
+
+def _set_path(engine: DuckEngine, name: str) -> Path:
+    return engine.cache / "sets" / store.entry_name(name)
+
+
+def _guard(cache: Path) -> None:
+    """The folder holds personal data: keep it out of Git whatever the project ignores."""
+    store.make_folder(cache)
+    ignore = cache / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", "utf-8")
+
+
+def _write_failure(failure: OSError) -> Diagnostic:
+    return error("AUD1047", None, reason=_reason(failure))
+
+
+def _reason(failure: OSError) -> str:
+    return os.strerror(failure.errno or errno.EIO)
+
+
+# --- ids as bytes -----------------------------------------------------------------------------------
+
+
+def _id_bytes(dictionary: Dictionary, people: PeopleSet) -> bytes:
+    """The ids in ascending order: 16 bytes each, or lines for other kinds than user ids."""
+    numbers = numbers_of(people)
+    if dictionary.kind != "user_id":
+        return "\n".join(id_texts(dictionary, numbers)).encode("utf-8")
+    ordered = id_order(dictionary, numbers)
+    words = np.empty((len(ordered), 2), ">u8")
+    words[:, 0], words[:, 1] = dictionary.high[ordered], dictionary.low[ordered]
+    return words.tobytes()
+
+
+def _ids_from(kind: IdKind, block: bytes) -> Ids:
+    none = np.empty(0, np.uint64)
+    if kind != "user_id":
+        return Ids(kind, none, none, tuple(block.decode("utf-8").split("\n")) if block else ())
+    words = np.frombuffer(block, ">u8").reshape(-1, 2).astype(np.uint64)
+    return Ids(kind, words[:, 0].copy(), words[:, 1].copy())
+
+
+_KEY_BYTES_MIN = 16
+_PERSON = b"audsql-people-1"
+
+
+def _fingerprint(engine: DuckEngine, people: PeopleSet) -> str:
+    kind = people.kind if people.kind and len(people.bits) else ""
+    total = hashlib.blake2b(digest_size=24, key=_key(engine), person=_PERSON)
+    total.update(f"{kind}\0{len(people.bits)}\0".encode())
+    if people.kind and kind:
+        total.update(_id_bytes(_dictionary(engine, people.kind), people))
+    return total.hexdigest()
+
+
+def _key(engine: DuckEngine) -> bytes:
+    if engine.key is None:
+        try:
+            engine.key = store.load_key(engine.cache)
+        except OSError as failure:
+            raise EngineFailure(_write_failure(failure)) from None
+        except ValueError:
+            raise EngineFailure(error("AUD1049", None, source="cache")) from None
+    if len(engine.key) < _KEY_BYTES_MIN:
+        raise EngineFailure(error("AUD1049", None, source="environment"))
+    return hashlib.blake2b(engine.key, digest_size=32, person=_PERSON).digest()

@@ -1,0 +1,8 @@
+"""Makes the harness modules beside the tests importable."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+for folder in (HERE, HERE / "acceptance", HERE / "properties", HERE / "simulation"):
+    sys.path.insert(0, str(folder))

@@ -1,0 +1,135 @@
+"""Random worlds and specs: people, lists, retargeting, attributes, and a delivery to a random expression."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from naive import Expression, text
+
+NOW = "2026-11-21T00:00:00+09:00"
+MESSAGE = "bb9744f9-47fa-4a29-941e-1234567890ab"
+URL = "https://shop.example/a"
+PEOPLE = 420
+
+OWN = ("uploaded(a)", "uploaded(b)", "uploaded(c)", "bought(X)")
+LINE = ("clicked(m)", "opened(m)", 'chat_tag("VIP")')
+ATTRIBUTE = ("gender(female)", "gender(male)", "os(ios)", "area(tokyo)", "age(30..39)")
+
+
+@dataclass(frozen=True)
+class World:
+    """`people`: each person's truth of every atom, and whether they can be reached and uploaded."""
+
+    document: dict[str, Any]
+    files: dict[str, str]
+    people: dict[str, dict[str, bool | None]]
+    reachable: frozenset[str]
+    accepting: frozenset[str]
+    includes_unknown: bool
+
+
+def user_id(number: int) -> str:
+    return "U" + format(number, "032x")
+
+
+def make_world(seed: int, shortfall: bool, includes_unknown: bool) -> World:
+    """A world that follows from its seed. `shortfall`: LINE leaves some people out of uploads."""
+    chance = random.Random(seed)
+    shares = {name: chance.choice((0.25, 0.4, 0.6)) for name in (*OWN, *LINE)}
+    people: dict[str, dict[str, bool | None]] = {}
+    friends, reachable, accepting = [], set(), set()
+    for number in range(1, PEOPLE + 1):
+        one: dict[str, bool | None] = {name: chance.random() < share for name, share in shares.items()}
+        one["friends"] = True
+        friend: dict[str, Any] = {
+            "userId": user_id(number),
+            "status": "blocked" if chance.random() < 0.05 else "following",
+            "followedAt": "2025-01-01T00:00:00+09:00",
+        }
+        one |= _attributes(chance, friend)
+        if shortfall and chance.random() < 0.1:
+            friend["policyAccepted"] = False
+        else:
+            accepting.add(user_id(number))
+        if friend["status"] == "following":
+            reachable.add(user_id(number))
+        friends.append(friend)
+        people[user_id(number)] = one
+    document = {"now": NOW, "accounts": {"shop": _account(friends, people, includes_unknown)}}
+    return World(document, _files(people), people, frozenset(reachable), frozenset(accepting), includes_unknown)
+
+
+def _attributes(chance: random.Random, friend: dict[str, Any]) -> dict[str, bool | None]:
+    """Estimated attributes, or nothing known of the person at all."""
+    if chance.random() < 0.15:
+        return dict.fromkeys(ATTRIBUTE)
+    gender, os_ = chance.choice(("female", "male")), chance.choice(("ios", "android"))
+    area, age = chance.choice(("jp_13", "jp_27")), chance.choice(("age_25", "age_30", "age_35", "age_40"))
+    friend |= {"gender": gender, "os": os_, "area": area, "age": age}
+    return {
+        "gender(female)": gender == "female",
+        "gender(male)": gender == "male",
+        "os(ios)": os_ == "ios",
+        "area(tokyo)": area == "jp_13",
+        "age(30..39)": age in ("age_30", "age_35"),
+    }
+
+
+def _account(friends: list[dict[str, Any]], people: dict[str, dict[str, bool | None]], includes: bool) -> dict[str, Any]:
+    def who(name: str) -> list[str]:
+        return [user for user, one in people.items() if one[name]]
+
+    send = {
+        "requestId": MESSAGE, "kind": "broadcast", "at": "2026-11-10T10:00:00+09:00", "urls": [URL],
+        "to": list(people), "opened": who("opened(m)"), "clicked": {URL: who("clicked(m)")},
+    }  # fmt: skip
+    return {
+        "token": "sim-token",
+        "quota": {"type": "limited", "value": 30000},
+        "notIncludesUnknown": includes,
+        "friends": friends,
+        "sends": [send],
+        "audiences": [{"type": "CHAT_TAG", "description": "VIP", "members": who('chat_tag("VIP")')}],
+    }
+
+
+def _files(people: dict[str, dict[str, bool | None]]) -> dict[str, str]:
+    lists = {
+        f"data/{name}.txt": "".join(f"{user}\n" for user, one in people.items() if one[f"uploaded({name})"])
+        for name in "abc"
+    }
+    rows = "".join(f"{user},{'X' if one['bought(X)'] else 'Y'}\n" for user, one in people.items())
+    return {**lists, "data/orders.csv": "user_id,product\n" + rows}
+
+
+SPEC = """
+account shop {{ token: env("LINE_CHANNEL_ACCESS_TOKEN") }}
+upload a {{ file: "data/a.txt"  id: user_id }}
+upload b {{ file: "data/b.txt"  id: user_id }}
+upload c {{ file: "data/c.txt"  id: user_id }}
+table orders {{ file: "data/orders.csv"  id: user_id  verb bought by product }}
+delivery m {{ sent: "bb9744f9-47fa-4a29-941e-1234567890ab"  at: 2026-11-10 10:00  by: broadcast }}
+message hello {{ text: "hello" }}
+delivery sale {{ to: {to}  send: hello }}
+{policy}
+"""
+
+
+def spec(expression: Expression, excluded: str | None) -> str:
+    policy = f"policy house {{ always except {excluded} }}" if excluded else ""
+    return SPEC.format(to=text(expression), policy=policy)
+
+
+def expressions(leaves: int = 6) -> st.SearchStrategy[Expression]:
+    """Trees over atoms of all three worlds; `friends` now and then."""
+    names = st.sampled_from((*OWN, *OWN, *LINE, *LINE, *ATTRIBUTE, "friends"))
+    atom = st.tuples(st.just("atom"), names)
+
+    def grown(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+        pair = st.tuples(st.sampled_from(("and", "or", "except")), inner, inner)
+        return pair | pair | st.tuples(st.just("not"), inner).filter(lambda e: e[1][0] != "not")
+
+    return st.recursive(atom, grown, max_leaves=leaves)
