@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from line_descriptions import AMENDMENTS, answer_problems, operations, request_problems, unknown_fields
 
 from audsql.sim.world import ENDPOINTS, Simulation
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from line_descriptions import AMENDMENTS, answer_problems, operations, request_problems, unknown_fields
 
 NOW = "2026-11-21T00:00:00+09:00"
 SENT = "bb9744f9-47fa-4a29-941e-1234567890ab"

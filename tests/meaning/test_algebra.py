@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import chain, combinations
+from itertools import chain, combinations, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -218,7 +218,7 @@ def test_perhaps_somebody_in_both(left: ir.Atom, right: ir.Atom) -> None:
 
 def test_a_hundred_atoms_are_decided_by_a_diagram() -> None:
     lists = [ir.leaf(ir.Uploaded(f"u{index:03}")) for index in range(100)]
-    pairs = [ir.land(a, ir.lnot(b)) for a, b in zip(lists, lists[1:], strict=False)]
+    pairs = [ir.land(a, ir.lnot(b)) for a, b in pairwise(lists)]
     either = ir.lor(*pairs)
     assert algebra.equal(either, ir.lnot(ir.lnot(ir.lor(*reversed(pairs)))))
     assert algebra.within(either, ir.lor(*lists))

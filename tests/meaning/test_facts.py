@@ -109,7 +109,7 @@ def holds(person: list[Row], atom: ir.Rows) -> bool:
     return all(meets(left, condition) for condition in atom.people) if atom.people else bool(left)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(atoms, min_size=2, max_size=4), st.lists(st.lists(rows, min_size=1, max_size=5), max_size=5))
 def test_facts_hold_for_everybody(listed: list[ir.Rows], people: list[list[Row]]) -> None:
     by_key = {atom.key: atom for atom in listed}

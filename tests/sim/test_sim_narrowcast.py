@@ -244,6 +244,7 @@ def test_filters_outside_the_grammar_are_refused(demographic: Any) -> None:
         {"limit": {"maximum": 5}},
         {"limit": {"max": 0}},
         {"limit": {"max": "5"}},
+        {"limit": {"max": True}},
         {"notificationDisabled": "true"},
         {"to": "all"},
     ],
@@ -309,6 +310,13 @@ def test_unknown_attributes_under_both_readings(includes: bool, demographic: Any
     document["accounts"]["shop"]["friends"] = friends
     shop = line(document)
     assert shop.received(shop.sent(filter={"demographic": demographic})) == list(expected)
+
+
+def test_by_default_not_includes_unknown_people() -> None:
+    document = world()
+    document["accounts"]["shop"]["friends"] = [friend(n, gender=None) for n in range(1, 121)]
+    shop = line(document)
+    assert len(shop.received(shop.sent(filter={"demographic": none_of(FEMALE)}))) == 120
 
 
 def test_friendship_counts_from_the_day_after() -> None:
@@ -444,6 +452,16 @@ def test_a_running_narrowcast_reserves_and_releases_quota() -> None:
     shop.wait(30)
     assert shop.get(f"{SEND}/quota/consumption").body == {"totalUsage": 51}
     assert shop.narrowcast(recipient=audience(made), limit={"max": 199}).status == 202
+
+
+def test_a_reservation_survives_a_dump() -> None:
+    first = line(world(quota={"type": "limited", "value": 250, "used": 0}))
+    first.narrowcast()
+    second = line(first.simulation.dump())
+    push = {"to": uids(range(1, 52)), "messages": TEXT}
+    assert second.post(f"{SEND}/multicast", push).status == 429
+    second.wait(30)
+    assert second.post(f"{SEND}/multicast", {**push, "to": uids(range(1, 51))}).status == 200
 
 
 def test_a_chosen_part_is_the_same_on_every_run() -> None:

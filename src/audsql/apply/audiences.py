@@ -344,12 +344,12 @@ def wait_until_ready(
 def _if_ready(context: Context, row: Resource) -> Ready | None:
     detail = _detail(context, row.account, row.remote_id or 0)
     if detail is None or detail.audience.status in ("FAILED", "EXPIRED", "INACTIVE"):
-        reason = detail.audience.failed_type or detail.audience.status if detail else "deleted"
+        reason = detail.audience.failed_type or detail.audience.status if detail else "DELETED"
         context.put("audience.failed", _failed(context, row))
         raise Stop(7, (error("AUD0853", None, name=row.name, reason=reason),))
     if any(job.status == "FAILED" for job in detail.jobs):
         context.put("audience.failed", _failed(context, row))
-        raise Stop(4, (error("AUD0853", None, name=row.name, reason="upload job failed"),))
+        raise Stop(4, (error("AUD0853", None, name=row.name, reason="JOB_FAILED"),))
     if not detail.settled:
         return None
     if row.status != "ready":

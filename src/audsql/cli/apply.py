@@ -41,13 +41,13 @@ def command(
     A saved PLAN was reviewed when it was made and is applied as it is; without one, a new plan is shown
     and asked about.
     """
-    from audsql import session
-
     if plan_file is not None and as_of is not None:
         raise Refusal([error("AUD0051", None, option="--as-of")])
     if plan_file is None and not auto_approve and not sys.stdin.isatty():
         raise Refusal([error("AUD0050", None)])
     saved = _read(plan_file) if plan_file is not None else None
+    from audsql import session
+
     opened, console = open_project(project, env, lang)
     moment = parse_as_of(as_of, opened.config.timezone)
     document = saved if saved is not None else _plan(ctx, opened, moment, console, output_format, auto_approve)
@@ -75,9 +75,9 @@ def _plan(
     if document is None:
         ctx.exit(code_of(outcome.diagnostics) or Code.ERROR)
     if output_format == "json":
-        say(human(document, console.err))
+        say(human(document, console.err, reported=True))
     else:
-        emit(human(document, console.out))
+        emit(human(document, console.out, reported=True))
     if not document["applyable"]:
         ctx.exit(Code.REFUSED)
     if document["summary"]["changes"] and not auto_approve:

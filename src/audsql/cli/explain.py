@@ -80,16 +80,6 @@ def _of_name(name: str, opened: Any) -> dict[str, Any]:
     return {
         "format_version": "1.0",
         **node,
-        "definition": _definition(node, opened),
         "uses": sorted({edge["to"] for edge in edges if edge["from"] == node["address"]}),
         "used_by": sorted({edge["from"] for edge in edges if edge["to"] == node["address"]}),
     }
-
-
-def _definition(node: dict[str, Any], opened: Any) -> str:
-    """The statement as written."""
-    source = opened.sources.get(node.get("path") or "")
-    if source is None:
-        return ""
-    text: str = source.text[node["start"] : node["end"]]
-    return text

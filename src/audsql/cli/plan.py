@@ -46,7 +46,7 @@ def command(
         ctx.exit(code_of(outcome.diagnostics) or Code.ERROR)
     if out is not None:
         save(outcome.document, out)
-    show_plan(outcome.document, output_format, console)
+    show_plan(outcome.document, output_format, console, reported=True)
     if out is not None and output_format == "human":
         from audsql.catalog import word
 
@@ -66,8 +66,8 @@ def save(document: dict[str, Any], out: Path) -> None:
         raise Refusal(problems)
 
 
-def show_plan(document: dict[str, Any], output_format: str, console: Console) -> None:
-    """The plan document in a format, to stdout."""
+def show_plan(document: dict[str, Any], output_format: str, console: Console, *, reported: bool = False) -> None:
+    """The plan document in a format, to stdout. `reported`: its verdicts were shown already."""
     from audsql.view import markdown, plan
     from audsql.view.terminal import document_bytes
 
@@ -77,4 +77,4 @@ def show_plan(document: dict[str, Any], output_format: str, console: Console) ->
         case "markdown":
             emit(markdown.plan_comment(document, console.language))
         case _:
-            emit(plan.human(document, console.out))
+            emit(plan.human(document, console.out, reported=reported))

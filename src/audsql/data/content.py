@@ -33,6 +33,7 @@ _SIGNATURES = (
     (b"7z\xbc\xaf", "7-Zip"),
     (b"SQLite format 3\0", "SQLite"),
 )
+_UNDEFINED_CP932 = "\x80\uf8f0\uf8f1\uf8f2\uf8f3"
 _CONTROL_BYTES = bytes(value for value in range(32) if value not in b"\0\t\n\x0b\x0c\r")
 
 
@@ -155,9 +156,14 @@ def decode(content: Content, span: Span | None) -> Text | Diagnostic:
         if encoding == "utf-8-sig" or _cut_off(data, failure):
             return _undecodable(content, span, data, failure)
     try:
-        return Text(data.decode("cp932").encode("utf-8"), "cp932")
+        text = data.decode("cp932")
     except UnicodeDecodeError as failure:
         return _undecodable(content, span, data, failure)
+    # Bytes that CP932 leaves undefined come out as these.
+    stray = [at for at in map(text.find, _UNDEFINED_CP932) if at >= 0]
+    if stray:
+        return error("AUD1008", span, file=content.file, line=text.count("\n", 0, min(stray)) + 1)
+    return Text(text.encode("utf-8"), "cp932")
 
 
 def _not_text(content: Content, span: Span | None) -> Diagnostic | None:

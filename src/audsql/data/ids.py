@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from audsql.line.limits import BUSINESS_EMAIL_CHARACTERS_MAX, USER_ID_CHARACTERS
 from audsql.meaning.ir import IdKind
 
-__all__ = ["NORMALISER_VERSION", "Column", "Ids", "bad_codes", "column_of", "normalise", "user_id_texts"]
+__all__ = [
+    "NORMALISER_VERSION",
+    "Column",
+    "Ids",
+    "Words",
+    "bad_codes",
+    "column_of",
+    "normalise",
+    "read_ids",
+    "user_id_texts",
+]
 
 NORMALISER_VERSION = 1
 Words = NDArray[np.uint64]
@@ -83,8 +93,9 @@ def bad_codes(column: Column, kind: IdKind, region: str) -> Codes:
     """For each line 0, or the number of its diagnostic (AUD1013 to AUD1029)."""
     if kind == "user_id":
         good, _, _ = _parse_user_ids(column)
-        if good.all():
-            return np.zeros(len(column), np.uint16)
+        bad = np.flatnonzero(~good)
+        if len(bad) * 10 < len(column):
+            return _codes_of_few(column, bad, kind, region)
     flags = _line_flags(column)
     lengths = column.ends - column.starts
     match kind:
@@ -99,6 +110,25 @@ def bad_codes(column: Column, kind: IdKind, region: str) -> Codes:
         case "member_id":
             codes = np.zeros(len(column), np.int64)
     return _general_problem(column, kind, lengths, flags, codes.astype(np.uint16))
+
+
+def read_ids(column: Column, kind: IdKind, region: str) -> tuple[Codes, Ids | None]:
+    """The codes of the lines and, where all are good, the ids."""
+    if kind == "user_id":
+        good, high, low = _parse_user_ids(column)
+        if good.all():
+            return np.zeros(len(column), np.uint16), Ids(kind, high, low)
+    codes = bad_codes(column, kind, region)
+    return codes, None if codes.any() else normalise(column, kind)
+
+
+def _codes_of_few(column: Column, bad: NDArray[np.int64], kind: IdKind, region: str) -> Codes:
+    """The same where most lines are known to be good: only the others are looked at."""
+    codes = np.zeros(len(column), np.uint16)
+    if len(bad):
+        few = column_of(b"\n".join([*map(column.line, bad.tolist()), b""]))
+        codes[bad] = bad_codes(few, kind, region)
+    return codes
 
 
 def normalise(column: Column, kind: IdKind) -> Ids:
@@ -148,23 +178,24 @@ def _parse_user_ids(column: Column) -> tuple[NDArray[np.bool_], Words, Words]:
         rows = np.flatnonzero(good[part]) + begin
         letters = _rectangle(column, rows, USER_ID_CHARACTERS)
         digits = _LOWER_HEX[letters[:, 1:]]
-        good[rows] = (letters[:, 0] == ord("U")) & (digits.max(axis=1, initial=0) < 16)
+        good[rows] = letters[:, 0] == ord("U")
+        if digits.max(initial=0) >= 16:
+            good[rows] &= digits.max(axis=1) < 16
         words = np.ascontiguousarray((digits[:, 0::2] << 4) | digits[:, 1::2]).view(">u8")
         high[rows], low[rows] = words[:, 0], words[:, 1]
     return good, high, low
 
 
 def _rectangle(column: Column, rows: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-    """The first `width` bytes of these lines, one line a row."""
+    """The first `width` bytes of these lines, none of which is shorter, one line a row."""
     if not len(rows):
         return np.empty((0, width), np.uint8)
-    first, last = int(column.starts[rows[0]]), int(column.starts[rows[-1]])
-    stride = (last - first) // (len(rows) - 1) if len(rows) > 1 else width
-    even = len(rows) < 2 or bool((np.diff(column.starts[rows]) == stride).all())
-    if even and first + stride * len(rows) <= len(column.data):
-        return column.data[first : first + stride * len(rows)].reshape(len(rows), stride)[:, :width]
-    gathered: NDArray[np.uint8] = column.data[column.starts[rows][:, None] + np.arange(width)]
-    return gathered
+    windows = np.lib.stride_tricks.sliding_window_view(column.data, width)
+    starts = column.starts[rows]
+    stride = int(starts[1] - starts[0]) if len(starts) > 1 else 1
+    if (np.diff(starts) == stride).all():
+        return windows[starts[0] : starts[-1] + 1 : stride]
+    return windows[starts]
 
 
 def _user_id_problem(column: Column, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -207,15 +238,18 @@ def _line_flags(column: Column) -> Flags:
 
 def _mark_wide(data: NDArray[np.uint8], flags: Flags) -> None:
     """Mark full-width forms (U+FF01 to FF5E) and invisible characters, by their UTF-8 bytes."""
-    second, third = np.append(data[1:], 0), np.append(data[2:], (0, 0))[: len(data)]
-    ef = data == 0xEF
-    flags[ef & ((second == 0xBC) | ((second == 0xBD) & (third <= 0x9E)))] |= _WIDE
-    e2 = (data == 0xE2) & ((second == 0x80) | (second == 0x81))
-    hidden = e2 & ((second == 0x81) | (third <= 0x8F) | (third >= 0xA8) & (third <= 0xAF))
+    places = np.flatnonzero(data >= 0xC2)
+    last = len(data) - 1
+    first, second = data[places], data[np.minimum(places + 1, last)]
+    third = data[np.minimum(places + 2, last)]
+    ef = first == 0xEF
+    flags[places[ef & ((second == 0xBC) | ((second == 0xBD) & (third <= 0x9E)))]] |= _WIDE
+    hidden = (first == 0xE2) & (second == 0x81)
+    hidden |= (first == 0xE2) & (second == 0x80) & ((third <= 0x8F) | (third >= 0xA8) & (third <= 0xAF))
     hidden |= ef & (second == 0xBB) & (third == 0xBF)
-    hidden |= (data == 0xE3) & (second == 0x80) & (third == 0x80)
-    hidden |= (data == 0xC2) & ((second == 0xA0) | (second == 0xAD))
-    flags[hidden] |= _HIDDEN
+    hidden |= (first == 0xE3) & (second == 0x80) & (third == 0x80)
+    hidden |= (first == 0xC2) & ((second == 0xA0) | (second == 0xAD))
+    flags[places[hidden]] |= _HIDDEN
 
 
 def _general_problem(column: Column, kind: IdKind, lengths: NDArray[np.int64], flags: Flags, codes: Codes) -> Codes:
@@ -235,7 +269,7 @@ def _general_problem(column: Column, kind: IdKind, lengths: NDArray[np.int64], f
         (bad & ((flags & _WIDE) > 0), FULL_WIDTH),
         ((bad | edge) & blank, BLANKS),
     )
-    return np.select([where for where, _ in reasons], [code for _, code in reasons], codes).astype(np.uint16)
+    return np.select([where for where, _ in reasons], [np.uint16(code) for _, code in reasons], codes)
 
 
 def _edge_blank(column: Column, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:

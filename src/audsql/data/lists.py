@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audsql.data.content import LINES_SHOWN_MAX, Content, Text, decode, line_list
-from audsql.data.ids import Column, Ids, bad_codes, column_of, normalise
+from audsql.data.ids import Column, Ids, column_of, normalise, read_ids
 from audsql.diag import Diagnostic, error, has_errors, warning
 from audsql.line.limits import BUSINESS_FILE_BYTES_MAX, BUSINESS_FILE_LINES_MAX
 from audsql.meaning.ir import IdKind, UploadSource
@@ -77,10 +77,10 @@ def read_list(content: Content, source: UploadSource, region: str = "jp") -> Lis
         lines_max = BUSINESS_FILE_LINES_MAX
         problem = error("AUD1021", source.span, file=content.file, count=len(column), lines_max=lines_max)
         return ListRead(text.encoding, None, 0, (problem,))
-    problems = _line_problems(column, source, region)
-    if problems:
+    codes, ids = read_ids(column, source.id_kind, region)
+    problems = _line_problems(column, codes, source, region)
+    if problems or ids is None:
         return ListRead(text.encoding, None, 0, problems)
-    ids = normalise(column, source.id_kind)
     repeated = _repeated_lines(ids)
     return ListRead(text.encoding, ids, len(repeated), _repetition(repeated, source))
 
@@ -105,8 +105,9 @@ def bare_returns(data: bytes, file: str, span: Span | None) -> tuple[Diagnostic,
     return (error("AUD1011", span, file=file, count=len(bare), lines=line_list(lines.tolist())),)
 
 
-def _line_problems(column: Column, source: UploadSource, region: str) -> tuple[Diagnostic, ...]:
-    codes = bad_codes(column, source.id_kind, region)
+def _line_problems(
+    column: Column, codes: NDArray[np.uint16], source: UploadSource, region: str
+) -> tuple[Diagnostic, ...]:
     if _is_header(column.line(0), bool(codes[0]), source.id_kind):
         codes[0] = HEADER
     lines = np.arange(1, len(column) + 1)

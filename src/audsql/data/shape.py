@@ -47,14 +47,13 @@ class _Scan:
     fields: int = 0
     record_start: int = 0
     opened_at: int = -1
+    misquoted_at: int = -1
     folded: list[Places] = field(default_factory=list)
     blank: list[int] = field(default_factory=list)
     uneven: list[int] = field(default_factory=list)
-    misquoted: list[int] = field(default_factory=list)
     too_long: list[int] = field(default_factory=list)
     blank_count: int = 0
     uneven_count: int = 0
-    misquoted_count: int = 0
     too_long_count: int = 0
 
 
@@ -70,7 +69,7 @@ def shape_of(data: bytes, delimiter: str, file: str, span: Span | None) -> tuple
     end = _header_end(data)
     header = _header(data[:end], delimiter)
     if header is None:
-        return None, (error("AUD1036", span, file=file, count=1, lines=("1",)),)
+        return None, (error("AUD1036", span, file=file, line=1),)
     if not any(header):
         return None, (error("AUD1030", span, file=file),)
     twice = tuple(sorted({name for name in header if name and header.count(name) > 1}))
@@ -160,8 +159,9 @@ def _check_quotes(
     before = np.where(places > 0, edges[body[places - 1]], True)
     after = np.where(places + 1 < len(body), edges[body[np.minimum(places + 1, len(body) - 1)]], True)
     wrong = places[np.where(opens, ~before, ~after)]
-    scan.misquoted_count += len(wrong)
-    scan.misquoted += wrong[:LINES_SHOWN_MAX].tolist()
+    # Past the first one, which quotes open and which close is anybody's guess.
+    if len(wrong) and scan.misquoted_at < 0:
+        scan.misquoted_at = int(wrong[0])
     if opens.any():
         scan.opened_at = int(places[opens][-1])
 
@@ -183,9 +183,8 @@ def _problems(shape: Shape, scan: _Scan, file: str, span: Span | None) -> tuple[
     def line(offset: int) -> int:
         return shape.body.count(b"\n", 0, offset) + 1 + shape.header_lines
 
-    if scan.misquoted_count:
-        lines = line_list(sorted({line(offset) for offset in scan.misquoted[:LINES_SHOWN_MAX]}))
-        return (error("AUD1036", span, file=file, count=scan.misquoted_count, lines=lines),)
+    if scan.misquoted_at >= 0:
+        return (error("AUD1036", span, file=file, line=line(scan.misquoted_at)),)
     if scan.inside:
         return (error("AUD1035", span, file=file, line=line(scan.opened_at)),)
     found = []

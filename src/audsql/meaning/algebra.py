@@ -8,6 +8,8 @@ of nodes raises `Undecided` rather than guess.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import reduce
+from operator import and_, or_
 
 from audsql.meaning import ir
 from audsql.meaning.facts import Facts, certain_facts
@@ -95,8 +97,9 @@ def witness(expression: ir.Expression) -> frozenset[str] | None:
 def constant_parts(expression: ir.Expression) -> Mapping[str, bool]:
     """Which parts of the expression, by key, are always empty (False) or always everybody (True).
     Raises Undecided."""
-    facts = certain_facts(ir.atoms_of(expression))
-    if not facts.implications and not facts.exclusions and _reads_once(expression):
+    atoms = ir.atoms_of(expression)
+    facts = certain_facts(atoms)
+    if _all_vary(expression, _samples(expression, [atom.key for atom in atoms], facts)):
         return {}
     space, keys = _space(expression, facts)
     feasibility = _feasibility(space, keys, facts)
@@ -196,9 +199,45 @@ def possible(chosen: Set[str], facts: Facts) -> bool:
     return not any(left in chosen and right in chosen for left, right in facts.exclusions)
 
 
-def _reads_once(expression: ir.Expression) -> bool:
-    """Whether every node has one parent: with no facts, such an expression has no constant part."""
-    return sum(len(ir.children(node)) for node in ir.nodes_of(expression)) == len(ir.nodes_of(expression)) - 1
+def _samples(expression: ir.Expression, keys: Sequence[str], facts: Facts) -> list[frozenset[str]]:
+    """A few possible people, of each atom one and of many atoms some."""
+    singles = [closed((key,), facts) for key in keys]
+    packed = [_pack(order, facts) for order in (singles, singles[::-1])]
+    samples = [*(closed(chosen, facts) for chosen in _candidates(expression)), *singles, *packed]
+    return [sample for sample in samples if possible(sample, facts)]
+
+
+def _pack(sets: Iterable[frozenset[str]], facts: Facts) -> frozenset[str]:
+    """As many of these sets together as one person can be in, the first ones first."""
+    if not facts.exclusions:
+        return frozenset().union(*sets)
+    total: frozenset[str] = frozenset()
+    for one in sets:
+        if possible(total | one, facts):
+            total |= one
+    return total
+
+
+def _all_vary(expression: ir.Expression, samples: Sequence[frozenset[str]]) -> bool:
+    """Whether these people alone show that no part is constant; one bit for each of them."""
+    full = (1 << len(samples)) - 1
+    values: dict[str, int] = {}
+    for node in ir.nodes_of(expression):
+        match node:
+            case ir.Constant():
+                return False
+            case ir.Leaf():
+                value = sum(1 << index for index, sample in enumerate(samples) if node.key in sample)
+            case ir.Not(operand):
+                value = full ^ values[operand.key]
+            case ir.And(operands):
+                value = reduce(and_, (values[operand.key] for operand in operands))
+            case ir.Or(operands):
+                value = reduce(or_, (values[operand.key] for operand in operands))
+        if value in (0, full):
+            return False
+        values[node.key] = value
+    return True
 
 
 def _space(expression: ir.Expression, facts: Facts) -> tuple[Space, Mapping[str, int]]:

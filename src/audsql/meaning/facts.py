@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -35,21 +36,22 @@ class Facts:
 def certain_facts(atoms: Sequence[ir.Atom]) -> Facts:
     """The facts that hold between these atoms."""
     unique = {atom.key: atom for atom in atoms}
-    groups: dict[tuple[str, ...], list[ir.Atom]] = {}
+    groups: dict[tuple[str, ...], list[tuple[str, ir.Atom]]] = {}
     for key in sorted(unique):
         group = _group(unique[key])
         if group is not None:
-            groups.setdefault(group, []).append(unique[key])
+            groups.setdefault(group, []).append((key, unique[key]))
     implications: list[tuple[str, str]] = []
     exclusions: list[tuple[str, str]] = []
     for members in groups.values():
-        for left, right in combinations(members, 2):
-            if _within(left, right):
-                implications.append((left.key, right.key))
-            if _within(right, left):
-                implications.append((right.key, left.key))
-            if _disjoint(left, right):
-                exclusions.append((left.key, right.key))
+        for (left_key, left), (right_key, right) in combinations(members, 2):
+            left_in_right, right_in_left, apart = _relation(left, right)
+            if left_in_right:
+                implications.append((left_key, right_key))
+            if right_in_left:
+                implications.append((right_key, left_key))
+            if apart:
+                exclusions.append((left_key, right_key))
     return Facts(tuple(sorted(implications)), tuple(sorted(exclusions)))
 
 
@@ -64,6 +66,12 @@ def _group(atom: ir.Atom) -> tuple[str, ...] | None:
             return ("attribute", family)
         case _:
             return None
+
+
+@lru_cache(maxsize=32_768)
+def _relation(left: ir.Atom, right: ir.Atom) -> tuple[bool, bool, bool]:
+    """Whether left is within right, right within left, and nobody in both."""
+    return _within(left, right), _within(right, left), _disjoint(left, right)
 
 
 def _within(left: ir.Atom, right: ir.Atom) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 from audsql.source import Span
@@ -408,6 +409,7 @@ def children(node: Expression) -> tuple[Expression, ...]:
             return ()
 
 
+@lru_cache(maxsize=4_096)
 def nodes_of(expression: Expression) -> tuple[Expression, ...]:
     """The distinct nodes, each after its children; no recursion, each shared node once."""
     order: dict[str, Expression] = {}
@@ -424,6 +426,7 @@ def nodes_of(expression: Expression) -> tuple[Expression, ...]:
     return tuple(order.values())
 
 
+@lru_cache(maxsize=4_096)
 def atoms_of(expression: Expression) -> tuple[Atom, ...]:
     """The distinct atoms of an expression, sorted by key."""
     found = {node.key: node.atom for node in nodes_of(expression) if isinstance(node, Leaf)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from audsql.diag import Bag, Diagnostic, error, warning
 from audsql.meaning import algebra, ir
@@ -25,7 +25,7 @@ def check_expression(
         constants = algebra.constant_parts(lowered.expression)
         whole = constants.get(lowered.expression.key)
         if whole is None:
-            _constant_parts(written, lowered, bag)
+            _constant_parts(written, lowered, constants, bag)
         elif not allow_empty:
             bag.add(_constant(whole, written.span, what, name))
             return False
@@ -40,24 +40,25 @@ def _constant(everybody: bool, span: Span, what: str, name: str) -> Diagnostic:
     return error("AUD0350", span, what=what, name=name)
 
 
-def _constant_parts(written: ast.Expression, lowered: Lowered, bag: Bag) -> None:
+def _constant_parts(written: ast.Expression, lowered: Lowered, constants: Mapping[str, bool], bag: Bag) -> None:
     """The outermost written parts that are constant; a name or a call alone has been told elsewhere."""
+    if lowered.expression is None:
+        return
     meaning = {id(node): expression for node, expression in lowered.parts}
+    decided = {node.key for node in ir.nodes_of(lowered.expression)}
     stack = [written]
     while stack:
         node = stack.pop()
         expression = meaning.get(id(node))
         if not children_of(node) or expression is None:
             continue
-        constant = _constant_value(expression)
+        # A part that joined the whole chain is no node of the whole.
+        own = constants if expression.key in decided else algebra.constant_parts(expression)
+        constant = own.get(expression.key)
         if constant is None:
             stack.extend(children_of(node))
         else:
             bag.add(warning("AUD0502", node.span) if constant else warning("AUD0501", node.span))
-
-
-def _constant_value(expression: ir.Expression) -> bool | None:
-    return algebra.constant_parts(expression).get(expression.key)
 
 
 def _negated_attributes(written: ast.Expression, lowered: Lowered) -> Iterator[Diagnostic]:

@@ -24,7 +24,7 @@ from audsql.meaning.statements import lower_account, lower_delivery, lower_messa
 from audsql.meaning.values import zone_of
 from audsql.source import Span
 from audsql.syntax import ast
-from audsql.syntax.print import expression_text
+from audsql.syntax.text import expression_text
 
 __all__ = ["Analysis", "TestCase", "analyse", "lower_expression"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from audsql.diag import Bag, Fix, Label, error, fix
 from audsql.source import Span
 from audsql.syntax import ast
-from audsql.syntax.print import name_text
+from audsql.syntax.text import name_text
 
 __all__ = ["ATTRIBUTES", "BUILT_IN", "REMOTE_KINDS", "Symbol", "Symbols", "declare", "fix_near", "nearest"]
 

@@ -14,7 +14,7 @@ from audsql.meaning.names import fix_near, nearest
 from audsql.meaning.types import Use, check_belongs, localise, opaque_atoms
 from audsql.source import Span
 from audsql.syntax import ast
-from audsql.syntax.print import expression_text
+from audsql.syntax.text import expression_text
 
 __all__ = ["Rule", "check_uses", "lower_rules", "lower_to", "user_ids_only", "verbs_in"]
 
@@ -101,8 +101,9 @@ def lower_to(
     if entry is None or not isinstance(entry.value, (ast.Reference, ast.Call, ast.Not, ast.Paren, ast.Chain)):
         return None
     name, written = block.name.text, entry.value
+    allow_empty = entry.allow_empty if head is None else head.allow_empty
     lowered = lower(written, scope, bag)
-    sound = check_expression(written, lowered, "delivery", name, entry.allow_empty, bag)
+    sound = check_expression(written, lowered, "delivery", name, allow_empty, bag)
     sound = user_ids_only(lowered, written.span, "delivery", name, bag) and sound
     if head is None or lowered.expression is None or not sound:
         return None
@@ -121,7 +122,6 @@ def lower_to(
         to=localise(lowered.expression, head.account),
         reach=localise(reach, head.account),
         to_text=expression_text(written),
-        allow_empty=entry.allow_empty,
         is_friends=is_literally_friends(written),
         policies=tuple(sorted({rule.policy for rule in applied})),
         to_span=written.span,

@@ -264,4 +264,5 @@ def _logged_body(call: Call) -> Json:
     except rules.Refusal:
         return None
     texts = {name: content.decode("utf-8", "replace") for name, (_, content) in parts.items() if name != "file"}
-    return {**texts, "ids": len(parts["file"][1].split()) if "file" in parts else 0}
+    content = parts["file"][1].rstrip(b"\r\n") if "file" in parts else b""
+    return {**texts, "ids": content.count(b"\n") + 1 if content else 0}

@@ -22,6 +22,9 @@ from audsql.syntax.moment import date_time_parts, time_parts
 __all__ = ["ACTIONS", "Making", "finish_expression"]
 
 _WHOLE_MAX = 999_999_999
+# Calls and entries of the language that this version does not have.
+_LATER_CALLS = frozenset({"sample", "lookalike"})
+_LATER_ENTRIES = frozenset({"every", "fresh"})
 
 
 @dataclass(slots=True)
@@ -30,6 +33,12 @@ class Making:
 
     tokens: Tokens
     problems: list[Diagnostic] = field(default_factory=list)
+    fatal: bool = False
+
+    def take_fatal(self) -> bool:
+        """Whether a part since the last question makes its statement unreadable."""
+        fatal, self.fatal = self.fatal, False
+        return fatal
 
 
 @dataclass(slots=True)
@@ -129,7 +138,7 @@ def _whole_piece(making: Making, index: int) -> int:
 
 def _duration(making: Making, parts: list[Any], span: Span) -> ast.Duration:
     number, unit = parts
-    return ast.Duration(_whole(making, number.value, number.span), unit, span)
+    return ast.Duration(_whole_piece(making, number), unit, span)
 
 
 def _unit(making: Making, parts: list[Any], _span: Span) -> str:
@@ -258,6 +267,9 @@ def _reference(_making: Making, parts: list[Any], span: Span) -> ast.Reference:
 
 def _call(making: Making, parts: list[Any], span: Span) -> ast.Call:
     arguments = parts[2] if len(parts) == 4 else []
+    if parts[0].text in _LATER_CALLS:
+        making.fatal = True
+        making.problems.append(error("AUD0112", parts[0].span, feature=parts[0].text))
     values = tuple(part for part in arguments if isinstance(part, ast.Value))
     conditions = tuple(part for part in arguments if not isinstance(part, ast.Value))
     seen_condition = False
@@ -279,6 +291,9 @@ def _key(making: Making, index: int) -> ast.Name:
 def _entry(making: Making, parts: list[Any], span: Span) -> ast.Entry:
     key = _key(making, parts[0])
     values = parts[2]
+    if key.text in _LATER_ENTRIES:
+        making.fatal = True
+        making.problems.append(error("AUD0112", key.span, feature=key.text))
     value = values[0] if len(values) == 1 and key.text != "send" else tuple(values)
     return ast.Entry(key, value, False, span)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from audsql.diag import Diagnostic, Edit, Fix, error
 from audsql.source import Span
 from audsql.syntax import ast
-from audsql.syntax.print import expression_text
+from audsql.syntax.text import expression_text
 
 __all__ = ["check_chain", "check_exclusion"]
 

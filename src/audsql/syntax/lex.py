@@ -87,6 +87,7 @@ class Tokens:
     wide_starts: array[int] = field(default_factory=lambda: array("l"))
     wide_ends: array[int] = field(default_factory=lambda: array("l"))
     unreported: int = 0
+    _closing: dict[int, int] | None = None
 
     def word(self, index: int) -> str:
         """The piece as written, full-width forms as ASCII."""
@@ -95,6 +96,18 @@ class Tokens:
     def span(self, first: int, last: int) -> Span:
         """From the start of one piece to the end of another."""
         return Span(self.path, self.starts[first], self.ends[last])
+
+    def closing_braces(self) -> dict[int, int]:
+        """Each opening brace that has a closing one, to it; made once."""
+        if self._closing is None:
+            self._closing = {}
+            opened: list[int] = []
+            for index, kind in enumerate(self.kinds):
+                if kind == "{":
+                    opened.append(index)
+                elif kind == "}" and opened:
+                    self._closing[opened.pop()] = index
+        return self._closing
 
     def add(self, kind: str, start: int, end: int) -> None:
         self.kinds.append(kind)
@@ -132,6 +145,8 @@ def lex(path: str, text: str) -> Tokens:
             at = _unclosed_string(tokens, at) if unclosed <= _UNCLOSED_MAX else -1
     _report_wide(tokens)
     _report_hidden(tokens)
+    tokens.problem_places = array("l", sorted(tokens.problem_places))
+    tokens.fatal_places.sort()
     tokens.problems.sort(key=lambda problem: problem.sort_key)
     return tokens
 

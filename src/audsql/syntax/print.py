@@ -1,165 +1,137 @@
-"""Trees into canonical text.
+"""The canonical layout of a file, and the repairs that need no look.
 
-`expression_text` gives one line for any expression; `value_text` and the like give its parts. With a
-`raw` text, numbers and strings are copied from it as they were written (`1_000` stays), so that the
-formatter changes layout and nothing else. `format_source` and `apply_fixes` stand in `layout`.
+`format_source` proves itself on each run: its text reads as the same tree with the same comments, and
+formatting it again changes nothing. Where that fails the text stays as it was and a bug is reported.
 
-Rules: syntax.canonical of specs/language/02-syntax.md.
+Rules: syntax.canonical and syntax.fixes of specs/language/02-syntax.md.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Iterable
 
-from audsql.source import Span
+from audsql.diag import Diagnostic, Fix, error
+from audsql.source import Source, Span
 from audsql.syntax import ast
-from audsql.syntax.layout_fix import apply_fixes
-from audsql.syntax.lex import escaped, is_plain_name
+from audsql.syntax.layout import statement_text
+from audsql.syntax.parse import parse_file
+from audsql.syntax.text import expression_text, name_text, value_text
+from audsql.syntax.tree import flatten
 
-__all__ = ["apply_fixes", "condition_text", "expression_text", "format_source", "name_text", "value_text"]
+__all__ = ["apply_fixes", "expression_text", "format_source", "name_text", "value_text"]
 
-# Words that the grammar expects where a name or a value may stand: as a name they need backquotes.
-_TAKEN = frozenset({"last", "since", "before", "at", "exactly", "latest", "allow"})
-_TAKEN_IN_ANY_CASE = frozenset({"AND", "OR", "EXCEPT", "NOT"})
-
-_Piece = str | ast.Expression
+# With these not every problem's place is known, so nothing is moved.
+_UNMOVABLE = frozenset({"AUD0119", "AUD0120", "AUD0121"})
 
 
-def expression_text(expression: ast.Expression, raw: str | None = None) -> str:
-    """One line of canonical text that reads back as the same expression."""
-    done: list[str] = []
-    waiting: list[_Piece] = [expression]
-    while waiting:
-        piece = waiting.pop()
-        if isinstance(piece, str):
-            done.append(piece)
+def format_source(source: Source) -> tuple[str, tuple[Diagnostic, ...]]:
+    """The text in canonical layout, and the text's own problems.
+
+    A statement with a problem stays as it was written. Line ends are those of the first line.
+    """
+    file, problems = parse_file(source)
+    formatted = _formatted(source, file, problems)
+    if formatted is None or formatted == source.text:
+        return source.text, problems
+    again = Source(source.path, formatted)
+    new_file, new_problems = parse_file(again)
+    same = _comparable(new_file, formatted) == _comparable(file, source.text)
+    if same and _formatted(again, new_file, new_problems) == formatted:
+        return formatted, problems
+    return source.text, (*problems, error("AUD9911", Span(source.path, 0, 0), same=same))
+
+
+def apply_fixes(text: str, fixes: Iterable[Fix]) -> str:
+    """The text with every safe fix made that overlaps no earlier one. Fixes belong to this very text."""
+    edits: list[tuple[int, int, str]] = []
+    for repair in fixes:
+        wanted = [(edit.span.start, edit.span.end, edit.text) for edit in repair.edits]
+        if repair.safe and not any(_overlaps(new, old) for new in wanted for old in edits):
+            edits += wanted
+    done, at = [], 0
+    for start, end, new_text in sorted(edits):
+        done += [text[at:start], new_text]
+        at = end
+    return "".join([*done, text[at:]])
+
+
+def _overlaps(left: tuple[int, int, str], right: tuple[int, int, str]) -> bool:
+    return left[:2] == right[:2] or (left[0] < right[1] and right[0] < left[1])
+
+
+def _comparable(file: ast.File, text: str) -> tuple[object, ...]:
+    """The tree, the text of what could not be read, and the comments."""
+    unread = [_unix(text[one.span.start : one.span.end]) for one in file.statements if isinstance(one, ast.Bad)]
+    return (flatten(file.statements), tuple(unread), tuple(comment.text for comment in file.comments))
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _formatted(source: Source, file: ast.File, problems: tuple[Diagnostic, ...]) -> str | None:
+    """The text in canonical layout; None where it has to stay as it is."""
+    if any(problem.code in _UNMOVABLE for problem in problems):
+        return None
+    text = source.text
+    if "\r\n" not in text:
+        return _laid_out(text, file, problems)
+    ends = "\r\n" if text.find("\r\n") == text.find("\n") - 1 else "\n"
+    plain = Source(source.path, _unix(text))
+    laid_out = _laid_out(plain.text, *parse_file(plain))
+    return laid_out.replace("\n", ends) if laid_out is not None else None
+
+
+def _laid_out(text: str, file: ast.File, problems: tuple[Diagnostic, ...]) -> str | None:
+    """Statements and the comments between them, each where it was, with at most one blank line between."""
+    broken = sorted((one.span.start, one.span.end) for one in problems if one.span and one.severity == "error")
+    elements = _elements(file)
+    lines: list[str] = []
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    end = len(mark)
+    for span, element, inside in elements:
+        gap = text[end : span.start]
+        if gap.strip():
+            return None
+        if isinstance(element, ast.Comment):
+            shown = text[span.start : span.end]
+            if lines and "\n" not in gap:
+                lines[-1] += f"  {shown}"
+                end = span.end
+                continue
         else:
-            waiting.extend(reversed(_pieces(piece, raw)))
-    return "".join(done)
+            shown = _statement(text, element, inside, broken)
+        if lines and gap.count("\n") > 1:
+            lines.append("")
+        lines.append(shown)
+        end = span.end
+    if text[end:].strip():
+        return None
+    return mark + "".join(f"{line}\n" for line in lines)
 
 
-def _pieces(expression: ast.Expression, raw: str | None) -> list[_Piece]:
-    """The texts and the smaller expressions that an expression consists of."""
-    match expression:
-        case ast.Reference():
-            member = f".{name_text(expression.member)}" if expression.member else ""
-            return [name_text(expression.name) + member]
-        case ast.Call():
-            return [f"{name_text(expression.name)}({_arguments_text(expression.arguments, raw)})"]
-        case ast.Not():
-            return ["NOT ", expression.operand]
-        case ast.Paren():
-            return ["(", expression.inner, ")"]
-    pieces: list[_Piece] = [expression.operands[0]]
-    for operator, operand in zip(expression.operators, expression.operands[1:], strict=True):
-        pieces += [f" {operator} ", operand]
-    return pieces
+def _elements(file: ast.File) -> list[tuple[Span, ast.Statement | ast.Comment, list[ast.Comment]]]:
+    """Statements with the comments inside them, and the comments outside, in the order of the text."""
+    elements: list[tuple[Span, ast.Statement | ast.Comment, list[ast.Comment]]] = []
+    comments = list(file.comments)
+    at = 0
+    for statement in file.statements:
+        span = statement.span
+        while at < len(comments) and comments[at].span.start < span.start:
+            elements.append((comments[at].span, comments[at], []))
+            at += 1
+        inside = []
+        while at < len(comments) and comments[at].span.start < span.end:
+            inside.append(comments[at])
+            at += 1
+        elements.append((span, statement, inside))
+    elements += [(comment.span, comment, []) for comment in comments[at:]]
+    return elements
 
 
-def _arguments_text(arguments: ast.Arguments, raw: str | None) -> str:
-    values = [value_text(value, raw) for value in arguments.values]
-    return ", ".join(values + [condition_text(condition, raw) for condition in arguments.conditions])
-
-
-def name_text(name: ast.Name) -> str:
-    """A name, in backquotes where it was written so or cannot do without."""
-    return f"`{name.text}`" if name.quoted or not _bare(name.text) else name.text
-
-
-def _bare(text: str) -> bool:
-    return is_plain_name(text) and text not in _TAKEN and text.upper() not in _TAKEN_IN_ANY_CASE
-
-
-def condition_text(condition: ast.Condition, raw: str | None = None) -> str:
-    """A condition of a call on one line."""
-    match condition:
-        case ast.CompareCondition():
-            return f"{name_text(condition.column)} {condition.operator} {value_text(condition.value, raw)}"
-        case ast.InCondition():
-            values = ", ".join(value_text(value, raw) for value in condition.values)
-            return f"{name_text(condition.column)} in ({values})"
-        case ast.MissingCondition():
-            return f"{name_text(condition.column)} is {'given' if condition.given else 'missing'}"
-        case ast.LastCondition():
-            return f"last {value_text(condition.duration, raw)}"
-        case ast.SinceCondition():
-            return f"since {value_text(condition.moment, raw)}"
-        case ast.BeforeCondition():
-            return f"before {value_text(condition.moment, raw)}"
-        case ast.TimesCondition():
-            return f"{condition.bound} {condition.count} {'time' if condition.count == 1 else 'times'}"
-        case ast.AggregateCondition():
-            column, value = name_text(condition.column), value_text(condition.value, raw)
-            return f"{condition.function}({column}) {condition.operator} {value}"
-        case ast.LatestCondition():
-            return f"latest {name_text(condition.column)} {condition.operator} {value_text(condition.value, raw)}"
-        case ast.ThresholdCondition():
-            return f"{condition.operator} {value_text(condition.value, raw)}"
-
-
-def value_text(value: ast.Value, raw: str | None = None) -> str:
-    """A value on one line; a string of the `raw` text keeps its own lines."""
-    match value:
-        case ast.Word():
-            return f"`{value.text}`" if value.quoted or not _bare(value.text) else value.text
-        case ast.Text():
-            return _raw(raw, value.span) or escaped(value.text)
-        case ast.Number() | ast.Percent():
-            sign = "%" if isinstance(value, ast.Percent) else ""
-            return _raw(raw, value.span) or _decimal_text(value.value) + sign
-        case ast.Duration():
-            return f"{value.amount} {value.unit}{'' if value.amount == 1 else 's'}"
-        case ast.DateTime():
-            return _date_text(value)
-        case ast.TimeOfDay():
-            return f"{value.hour:02}:{value.minute:02}"
-        case ast.Range():
-            low = value_text(value.low, raw) if value.low else ""
-            return f"{low}..{value_text(value.high, raw) if value.high else ''}"
-        case ast.Star():
-            return "*"
-        case ast.Environment():
-            return f"env({escaped(value.name)})"
-        case ast.ListValue():
-            return _list_text(value, raw)
-
-
-def _list_text(value: ast.ListValue, raw: str | None) -> str:
-    """A list, however deep, without recursion."""
-    done: list[str] = []
-    waiting: list[str | ast.Value] = [value]
-    while waiting:
-        piece = waiting.pop()
-        if isinstance(piece, str):
-            done.append(piece)
-        elif isinstance(piece, ast.ListValue):
-            inner: list[str | ast.Value] = ["["]
-            for index, item in enumerate(piece.items):
-                inner += [", ", item] if index else [item]
-            waiting.extend(reversed([*inner, "]"]))
-        else:
-            done.append(value_text(piece, raw))
-    return "".join(done)
-
-
-def _raw(raw: str | None, span: Span) -> str | None:
-    return raw[span.start : span.end] if raw is not None else None
-
-
-def _decimal_text(value: Decimal) -> str:
-    return f"{value:f}"
-
-
-def _date_text(value: ast.DateTime) -> str:
-    day = f"{value.year:04}-{value.month:02}-{value.day:02}"
-    if value.hour is None:
-        return day
-    clock = f"{day} {value.hour:02}:{value.minute or 0:02}"
-    if value.offset_minutes is None:
-        return clock
-    hours, minutes = divmod(abs(value.offset_minutes), 60)
-    return f"{clock} {'-' if value.offset_minutes < 0 else '+'}{hours:02}:{minutes:02}"
-
-
-def format_source(source: Source) -> tuple[str, tuple[Diagnostic, ...]]:  # noqa: F821
-    raise NotImplementedError
+def _statement(text: str, statement: ast.Statement, inside: list[ast.Comment], broken: list[tuple[int, int]]) -> str:
+    span = statement.span
+    written = text[span.start : span.end]
+    if isinstance(statement, ast.Bad) or any(start < span.end and end >= span.start for start, end in broken):
+        return written
+    return statement_text(text, statement, inside) or written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ _NEEDS_PERSON = ("in_doubt", "missed", "failed")
 
 def event_line(event: dict[str, Any], style: Style) -> str:
     """One line for one event (`{event, …facts}`) of an apply."""
-    facts = {name: neutralise(fact) if isinstance(fact, str) else fact for name, fact in event.items()}
+    facts = {name: _shown(fact) if isinstance(fact, str) else fact for name, fact in event.items()}
     if "at" in facts:
         facts["at"] = moment(str(facts["at"]))
     # LINE leaves counts out of some answers.
@@ -33,6 +34,11 @@ def event_line(event: dict[str, Any], style: Style) -> str:
         facts["reason"] = _word(f"reason.{facts['reason']}", style.language, str(facts["reason"]))
     text = _word(f"event.{event['event']}", style.language, str(event["event"]).replace("_", " "))
     return f"  {render_text(text, facts)}"
+
+
+def _shown(text: str) -> str:
+    """User text without the tag that audiences of audsql carry at LINE."""
+    return re.sub(r" \[audsql:[^\]]*\]$", "", neutralise(text))
 
 
 def _word(key: str, language: str, otherwise: str) -> str:
@@ -122,7 +128,7 @@ def _resources(resources: list[dict[str, Any]], style: Style) -> Iterator[str]:
         return
     yield ""
     yield style.paint("bold", word("status.audiences", style.language))
-    names = [neutralise(one["name"]) for one in resources]
+    names = [_shown(one["name"]) for one in resources]
     width = max(map(cell_width, names))
     for one, name in zip(resources, names, strict=True):
         state = _word(f"resource.{one['status']}", style.language, str(one["status"]))

@@ -35,13 +35,16 @@ _LABEL_CELLS_MAX = 48
 _Row = tuple[str, ...]
 
 
-def human(document: dict[str, Any], style: Style) -> str:
-    """Header, what needs a person, changes, audiences, verdicts, summary: the last line matters most."""
+def human(document: dict[str, Any], style: Style, *, reported: bool = False) -> str:
+    """Header, changes, audiences, verdicts, summary: the last line matters most.
+
+    `reported`: the verdicts were shown in full beside; only those that refuse the plan are repeated.
+    """
     sections = [
         [_header(document, style)],
         list(_changes(document, style)),
         list(_audiences(document, style)),
-        list(_guards(document, style)),
+        list(_guards(document, style, reported)),
         list(_summary(document, style)),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -220,8 +223,10 @@ def guard_title(guard: dict[str, Any], language: str) -> str:
     return catalog.render_text(catalog.entry(guard["code"]).text(language).title, facts)
 
 
-def _guards(document: dict[str, Any], style: Style) -> Iterator[str]:
+def _guards(document: dict[str, Any], style: Style, reported: bool) -> Iterator[str]:
     for guard in document["guards"]:
+        if reported and guard["severity"] != "error":
+            continue
         severity = word(f"severity.{guard['severity']}", style.language)
         text = f"  ! {severity}[{guard['code']}]: {guard_title(guard, style.language)}"
         yield style.paint("red" if guard["severity"] == "error" else "yellow", text)

@@ -79,9 +79,6 @@ def _name(document: dict[str, Any], style: Style) -> Iterator[str]:
     yield style.paint("bold", f"{kind} {neutralise(document['name'])}")
     if document.get("description"):
         yield from (f"  {neutralise(line)}" for line in document["description"].splitlines())
-    if document.get("definition"):
-        yield ""
-        yield from (f"    {neutralise(line)}".rstrip() for line in document["definition"].splitlines())
     for key in ("text", "reach"):
         if document.get(key):
             yield ""

@@ -1,0 +1,202 @@
+"""One run of the parse table over the pieces of one statement.
+
+Which of its meanings a word has is decided here, by what may stand next: a word of the language where
+one is expected, else a name. The run ends where the statement is complete, or where it cannot go on.
+Rules: lexical.words, syntax.calls, syntax.limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from audsql.diag import error, fix
+from audsql.source import Span
+from audsql.syntax.build import ACTIONS, Making
+from audsql.syntax.lex import Tokens, escaped
+from audsql.syntax.table import CALL_WORDS, END, Table
+
+__all__ = ["DEPTH_MAX", "Failure", "accepted", "drive"]
+
+# Brackets within brackets.
+DEPTH_MAX = 200
+_CLOSES = {")": "(", "]": "[", "}": "{"}
+_KEYS = {"to": "KEY_TO", "id": "KEY_ID", "expect": "KEY_EXPECT", "at": "KEY_AT"}
+_ITEM_WORDS = {"verb": None, "allow": ("empty", "shortfall")}
+_PIECES = frozenset({"STRING", "QUOTED", "NUMBER", "PERCENT", "DATETIME", "CLOCK"})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Where a run could not go on: the piece, the states before it, the brackets that are open there,
+    and the piece before that was taken for a word of the language although a name could stand there."""
+
+    index: int
+    states: tuple[int, ...]
+    brackets: tuple[int, ...]
+    shadow: int | None = None
+    too_deep: bool = False
+
+
+def drive(table: Table, making: Making, start: str, first: int, stop: int, *, whole: bool = False) -> tuple[Any, int] | Failure:
+    """What pieces `first` to `stop` make, and the piece after its end; or where that fails.
+
+    It may end before `stop`; with `whole`, something behind the end is a failure.
+    """
+    tokens, rows, final = making.tokens, table.rows, table.final[start]
+    kinds = tokens.kinds
+    states, values, firsts = [table.start[start]], [], []  # type: ignore[var-annotated]
+    brackets: list[int] = []
+    shadow: int | None = None
+    index = first
+    while True:
+        row = rows[states[-1]]
+        terminal = _pick(table, making, states, row, index, stop) if index < stop else END
+        if terminal not in row:
+            if whole or terminal is END or not _viable(table, states, END, final):
+                return Failure(index, tuple(states), tuple(brackets), shadow)
+            terminal = END
+        before = states if row[terminal] >= 0 else states[:]
+        while True:
+            action = rows[states[-1]].get(terminal)
+            if action is None:
+                return Failure(index, tuple(before), tuple(brackets), shadow)
+            if action >= 0:
+                break
+            _reduce(table, making, -1 - action, (states, values, firsts), index)
+            if terminal is END and states[-1] == final:
+                return values[-1], index
+        states.append(action)
+        values.append(index)
+        firsts.append(index)
+        kind = kinds[index]
+        if kind in "([{":
+            brackets.append(index)
+            if len(brackets) > DEPTH_MAX:
+                return Failure(index, tuple(states), tuple(brackets), shadow, too_deep=True)
+        elif kind in _CLOSES:
+            brackets.pop()
+        elif kind == "NAME" and terminal != "NAME" and "NAME" in row:
+            shadow = index
+        index += 1
+
+
+def _reduce(table: Table, making: Making, number: int, stacks: tuple[list[int], list[Any], list[int]], index: int) -> None:
+    states, values, firsts = stacks
+    rule = table.rules[number]
+    size = rule.size
+    first = firsts[-size]
+    parts = values[-size:]
+    del states[-size:], values[-size:], firsts[-size + 1 or len(firsts) :]
+    tokens = making.tokens
+    span = Span(tokens.path, tokens.starts[first], tokens.ends[index - 1])
+    values.append(ACTIONS[rule.action](making, parts, span))
+    states.append(table.rows[states[-1]][rule.origin])
+
+
+def _viable(table: Table, states: list[int] | tuple[int, ...], terminal: str, final: int = -1) -> bool:
+    """Whether a terminal can really come next; the table alone may promise too much."""
+    stack = list(states)
+    while True:
+        action = table.rows[stack[-1]].get(terminal)
+        if action is None:
+            return False
+        if action >= 0:
+            return True
+        rule = table.rules[-1 - action]
+        del stack[-rule.size :]
+        stack.append(table.rows[stack[-1]][rule.origin])
+        if stack[-1] == final and terminal == END:
+            return True
+
+
+def accepted(table: Table, states: tuple[int, ...]) -> frozenset[str]:
+    """Every terminal that could come next; `END` is not among them."""
+    return frozenset(name for name in table.rows[states[-1]] if name.isupper() and _viable(table, states, name))
+
+
+# --- what a piece is, here ----------------------------------------------------------------------
+
+
+def _pick(table: Table, making: Making, states: list[int], row: dict[str, int], index: int, stop: int) -> str:
+    """The terminal of a piece in the present state; one that cannot stand here where none can."""
+    tokens = making.tokens
+    kind = tokens.kinds[index]
+    if kind == "NAME":
+        return _word(table, tokens, states, row, index, stop)
+    if kind == "(":
+        return _opening(making, row, index)
+    if kind == "," and "END_COMMA" in row and ("COMMA" not in row or _entry_follows(tokens, index + 1, stop)):
+        return "END_COMMA"
+    if kind in _PIECES:
+        return kind
+    if kind == "CODE":
+        return _code(making, row, index)
+    return table.marks.get(kind, kind)
+
+
+def _word(table: Table, tokens: Tokens, states: list[int], row: dict[str, int], index: int, stop: int) -> str:
+    text = tokens.flat[tokens.starts[index] : tokens.ends[index]]
+    if index + 1 < stop and tokens.kinds[index + 1] == ":":
+        own = _KEYS.get(text, "KEY")
+        if own in row or "KEY" in row:
+            return own if own in row else "KEY"
+    terminal = table.words.get(text) or (table.folded_words.get(text.upper()) if len(text) < 7 else None)
+    if terminal is None or terminal not in row:
+        # An operator word is never the name of a set: `a AND AND b` stops at the second AND.
+        return terminal if terminal and "LPAR" in row and text.upper() in table.folded_words else "NAME"
+    if text in CALL_WORDS and not _glued(tokens, index + 1):
+        return "NAME"
+    if row[terminal] < 0 and "NAME" in row and not _viable(table, states, terminal):
+        return "NAME"
+    return terminal
+
+
+def _glued(tokens: Tokens, index: int) -> bool:
+    """Whether this piece is a `(` that follows the piece before it directly."""
+    return index < len(tokens.kinds) and tokens.kinds[index] == "(" and tokens.starts[index] == tokens.ends[index - 1]
+
+
+def _opening(making: Making, row: dict[str, int], index: int) -> str:
+    tokens = making.tokens
+    if _glued(tokens, index) or "LPAR" in row:
+        return "CALL_OPEN" if "CALL_OPEN" in row else "LPAR"
+    if "CALL_OPEN" in row and tokens.kinds[index - 1] in ("NAME", "QUOTED"):
+        blank = Span(tokens.path, tokens.ends[index - 1], tokens.starts[index])
+        if not tokens.flat[blank.start : blank.end].isspace():
+            return "LPAR"
+        call = tokens.word(index - 1)
+        making.problems.append(error("AUD0122", blank, fixes=(fix(blank, ""),), call=call))
+        return "CALL_OPEN"
+    return "LPAR"
+
+
+def _code(making: Making, row: dict[str, int], index: int) -> str:
+    """A value that needs quotes, or a name that needs backquotes, taken as if it had them."""
+    tokens = making.tokens
+    written, span = tokens.word(index), tokens.span(index, index)
+    short = written if len(written) <= 40 else f"{written[:39]}…"
+    if "STRING" in row:
+        making.problems.append(error("AUD0116", span, fixes=(fix(span, escaped(written)),), found=short))
+        return "STRING"
+    if "NAME" in row:
+        making.problems.append(error("AUD0124", span, fixes=(fix(span, f"`{written}`", safe=False),), found=short))
+        return "QUOTED"
+    return "CODE"
+
+
+def _entry_follows(tokens: Tokens, index: int, stop: int) -> bool:
+    """Whether the next entry, verb or flag of a block begins here, or the block ends."""
+    kinds = tokens.kinds
+    if index >= stop or kinds[index] == "}":
+        return True
+    if kinds[index] != "NAME" or index + 1 >= stop:
+        return False
+    if kinds[index + 1] == ":":
+        return True
+    word = tokens.word(index)
+    if word not in _ITEM_WORDS or kinds[index + 1] not in ("NAME", "QUOTED"):
+        return False
+    wanted = _ITEM_WORDS[word]
+    is_key = index + 2 < stop and kinds[index + 2] == ":"
+    return not is_key and (wanted is None or tokens.word(index + 1) in wanted)

@@ -1,0 +1,103 @@
+"""Where a statement begins: for going on behind one that could not be read.
+
+Rule: syntax.recovery of specs/language/02-syntax.md.
+"""
+
+from __future__ import annotations
+
+from audsql.syntax.lex import STATEMENT_WORDS, Tokens
+
+__all__ = ["after_later", "begins_line", "begins_statement", "next_statement", "statement_head"]
+
+_NAMES = ("NAME", "QUOTED", "CODE")
+# What follows the first word of each statement; a word of the text itself is given in lower case.
+_HEADS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "account": (_NAMES, ("{",)),
+    "upload": (_NAMES, ("{",)),
+    "table": (_NAMES, ("{",)),
+    "message": (_NAMES, ("{",)),
+    "delivery": (_NAMES, ("{", "[")),
+    "policy": (_NAMES, ("{",)),
+    "flow": (_NAMES, ("{",)),
+    "removed": (_NAMES, ("{",)),
+    "audience": (_NAMES, ("=", "(")),
+    "test": (("STRING",), ("{",)),
+    "param": (_NAMES, (":",)),
+    "moved": (_NAMES, ("->",)),
+    "split": (_NAMES, ("of",)),
+    "for": (_NAMES, ("in",)),
+    "use": (("STRING",), ("as",)),
+}
+
+
+def begins_line(tokens: Tokens, index: int) -> bool:
+    """Whether a piece is the first of its line."""
+    return index == 0 or tokens.flat.find("\n", tokens.ends[index - 1], tokens.starts[index]) >= 0
+
+
+def statement_head(tokens: Tokens, index: int) -> bool:
+    """Whether a line begins here that nothing but a statement can begin with: `upload x {`."""
+    word = tokens.word(index)
+    if word not in STATEMENT_WORDS or index + 1 >= len(tokens.kinds) or not begins_line(tokens, index):
+        return False
+    second = tokens.kinds[index + 1]
+    if word == "priority":
+        return second == "["
+    names, marks = _HEADS[word]
+    if second not in names or index + 2 >= len(tokens.kinds):
+        return False
+    third = tokens.kinds[index + 2]
+    return (tokens.word(index + 2) if third == "NAME" else third) in marks
+
+
+def _nearly_head(tokens: Tokens, index: int) -> bool:
+    """Whether this looks like a statement whose first word is misspelt: `adience x =`."""
+    kinds = tokens.kinds
+    if index + 2 >= len(kinds) or kinds[index + 2] not in ("=", "{"):
+        return False
+    return kinds[index + 1] in ("NAME", "QUOTED", "STRING") and begins_line(tokens, index)
+
+
+def begins_statement(tokens: Tokens, index: int) -> bool:
+    """Whether the next statement may begin at this piece, behind a complete one."""
+    if tokens.kinds[index] != "NAME":
+        return False
+    return tokens.word(index) in STATEMENT_WORDS or _nearly_head(tokens, index)
+
+
+def next_statement(tokens: Tokens, index: int, depth: int) -> int:
+    """The first piece from `index` on at which reading can go on; `depth` braces are open there."""
+    kinds = tokens.kinds
+    for at in range(index, len(kinds)):
+        kind = kinds[at]
+        if kind == "{":
+            depth += 1
+        elif kind == "}":
+            depth = max(0, depth - 1)
+        elif kind == "NAME" and _can_go_on(tokens, at, depth):
+            return at
+    return len(kinds)
+
+
+def _can_go_on(tokens: Tokens, at: int, depth: int) -> bool:
+    if tokens.word(at) in STATEMENT_WORDS:
+        if depth == 0 and (at == 0 or tokens.kinds[at - 1] == "}" or begins_line(tokens, at)):
+            return True
+        return statement_head(tokens, at)
+    return depth == 0 and _nearly_head(tokens, at)
+
+
+def after_later(tokens: Tokens, at: int) -> int:
+    """Behind a statement that is recognised but not read: its braces are stepped over as a whole."""
+    closing = tokens.closing_braces()
+    kinds = tokens.kinds
+    index = at + 1
+    while index < len(kinds):
+        if kinds[index] == "{":
+            if index not in closing:
+                return next_statement(tokens, index + 1, 1)
+            index = closing[index]
+        elif kinds[index] == "NAME" and _can_go_on(tokens, index, 0):
+            return index
+        index += 1
+    return index

@@ -1,0 +1,160 @@
+"""Trees into canonical text.
+
+`expression_text` gives one line for any expression; `value_text` and the like give its parts. With a
+`raw` text, numbers and strings are copied from it as they were written (`1_000` stays), so that the
+formatter changes layout and nothing else. The layout of whole files is the business of `print`.
+
+Rules: syntax.canonical of specs/language/02-syntax.md.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from audsql.source import Span
+from audsql.syntax import ast
+from audsql.syntax.lex import escaped, is_plain_name
+
+__all__ = ["condition_text", "expression_text", "name_text", "value_text"]
+
+# Words that the grammar expects where a name or a value may stand: as a name they need backquotes.
+_TAKEN = frozenset({"last", "since", "before", "at", "exactly", "latest", "allow"})
+_TAKEN_IN_ANY_CASE = frozenset({"AND", "OR", "EXCEPT", "NOT"})
+
+_Piece = str | ast.Expression
+
+
+def expression_text(expression: ast.Expression, raw: str | None = None) -> str:
+    """One line of canonical text that reads back as the same expression."""
+    done: list[str] = []
+    waiting: list[_Piece] = [expression]
+    while waiting:
+        piece = waiting.pop()
+        if isinstance(piece, str):
+            done.append(piece)
+        else:
+            waiting.extend(reversed(_pieces(piece, raw)))
+    return "".join(done)
+
+
+def _pieces(expression: ast.Expression, raw: str | None) -> list[_Piece]:
+    """The texts and the smaller expressions that an expression consists of."""
+    match expression:
+        case ast.Reference():
+            member = f".{name_text(expression.member)}" if expression.member else ""
+            return [name_text(expression.name) + member]
+        case ast.Call():
+            return [f"{name_text(expression.name)}({_arguments_text(expression.arguments, raw)})"]
+        case ast.Not():
+            return ["NOT ", expression.operand]
+        case ast.Paren():
+            return ["(", expression.inner, ")"]
+    pieces: list[_Piece] = [expression.operands[0]]
+    for operator, operand in zip(expression.operators, expression.operands[1:], strict=True):
+        pieces += [f" {operator} ", operand]
+    return pieces
+
+
+def _arguments_text(arguments: ast.Arguments, raw: str | None) -> str:
+    values = [value_text(value, raw) for value in arguments.values]
+    return ", ".join(values + [condition_text(condition, raw) for condition in arguments.conditions])
+
+
+def name_text(name: ast.Name) -> str:
+    """A name, in backquotes where it was written so or cannot do without."""
+    return f"`{name.text}`" if name.quoted or not _bare(name.text) else name.text
+
+
+def _bare(text: str) -> bool:
+    return is_plain_name(text) and text not in _TAKEN and text.upper() not in _TAKEN_IN_ANY_CASE
+
+
+def condition_text(condition: ast.Condition, raw: str | None = None) -> str:
+    """A condition of a call on one line."""
+    match condition:
+        case ast.CompareCondition():
+            return f"{name_text(condition.column)} {condition.operator} {value_text(condition.value, raw)}"
+        case ast.InCondition():
+            values = ", ".join(value_text(value, raw) for value in condition.values)
+            return f"{name_text(condition.column)} in ({values})"
+        case ast.MissingCondition():
+            return f"{name_text(condition.column)} is {'given' if condition.given else 'missing'}"
+        case ast.LastCondition():
+            return f"last {value_text(condition.duration, raw)}"
+        case ast.SinceCondition():
+            return f"since {value_text(condition.moment, raw)}"
+        case ast.BeforeCondition():
+            return f"before {value_text(condition.moment, raw)}"
+        case ast.TimesCondition():
+            return f"{condition.bound} {condition.count} {'time' if condition.count == 1 else 'times'}"
+        case ast.AggregateCondition():
+            column, value = name_text(condition.column), value_text(condition.value, raw)
+            return f"{condition.function}({column}) {condition.operator} {value}"
+        case ast.LatestCondition():
+            return f"latest {name_text(condition.column)} {condition.operator} {value_text(condition.value, raw)}"
+        case ast.ThresholdCondition():
+            return f"{condition.operator} {value_text(condition.value, raw)}"
+
+
+def value_text(value: ast.Value, raw: str | None = None) -> str:
+    """A value on one line; a string of the `raw` text keeps its own lines."""
+    match value:
+        case ast.Word():
+            return f"`{value.text}`" if value.quoted or not _bare(value.text) else value.text
+        case ast.Text():
+            return _raw(raw, value.span) or escaped(value.text)
+        case ast.Number() | ast.Percent():
+            sign = "%" if isinstance(value, ast.Percent) else ""
+            return _raw(raw, value.span) or _decimal_text(value.value) + sign
+        case ast.Duration():
+            return f"{value.amount} {value.unit}{'' if value.amount == 1 else 's'}"
+        case ast.DateTime():
+            return _date_text(value)
+        case ast.TimeOfDay():
+            return f"{value.hour:02}:{value.minute:02}"
+        case ast.Range():
+            low = value_text(value.low, raw) if value.low else ""
+            return f"{low}..{value_text(value.high, raw) if value.high else ''}"
+        case ast.Star():
+            return "*"
+        case ast.Environment():
+            return f"env({escaped(value.name)})"
+        case ast.ListValue():
+            return _list_text(value, raw)
+
+
+def _list_text(value: ast.ListValue, raw: str | None) -> str:
+    """A list, however deep, without recursion."""
+    done: list[str] = []
+    waiting: list[str | ast.Value] = [value]
+    while waiting:
+        piece = waiting.pop()
+        if isinstance(piece, str):
+            done.append(piece)
+        elif isinstance(piece, ast.ListValue):
+            inner: list[str | ast.Value] = ["["]
+            for index, item in enumerate(piece.items):
+                inner += [", ", item] if index else [item]
+            waiting.extend(reversed([*inner, "]"]))
+        else:
+            done.append(value_text(piece, raw))
+    return "".join(done)
+
+
+def _raw(raw: str | None, span: Span) -> str | None:
+    return raw[span.start : span.end] if raw is not None else None
+
+
+def _decimal_text(value: Decimal) -> str:
+    return f"{value:f}"
+
+
+def _date_text(value: ast.DateTime) -> str:
+    day = f"{value.year:04}-{value.month:02}-{value.day:02}"
+    if value.hour is None:
+        return day
+    clock = f"{day} {value.hour:02}:{value.minute or 0:02}"
+    if value.offset_minutes is None:
+        return clock
+    hours, minutes = divmod(abs(value.offset_minutes), 60)
+    return f"{clock} {'-' if value.offset_minutes < 0 else '+'}{hours:02}:{minutes:02}"

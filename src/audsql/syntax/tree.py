@@ -1,0 +1,30 @@
+"""Trees as flat sequences, for comparing them however deep they are."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from functools import cache
+
+__all__ = ["flatten"]
+
+
+def flatten(node: object) -> tuple[object, ...]:
+    """What counts of a tree, in one flat order: equal trees give equal sequences. Places do not count."""
+    done: list[object] = []
+    waiting: list[object] = [node]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, tuple):
+            done.append(len(item))
+            waiting.extend(reversed(item))
+        elif is_dataclass(item):
+            done.append(type(item).__name__)
+            waiting.extend(getattr(item, name) for name in reversed(_counted(type(item))))
+        else:
+            done.append(item)
+    return tuple(done)
+
+
+@cache
+def _counted(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.compare)

@@ -1,0 +1,54 @@
+"""Every example runs, and the demo ends as its README says."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audsql.cli.app import run
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PROJECTS = sorted(path.parent for path in EXAMPLES.glob("*/audsql.toml"))
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("arguments", [["check"], ["test"], ["fmt", "--check"], ["graph"]], ids=" ".join)
+def test_example(project: Path, arguments: list[str]) -> None:
+    assert run([*arguments, "--project", str(project)]) == 0
+
+
+def test_shop_data_is_what_its_program_writes(tmp_path: Path) -> None:
+    program = runpy.run_path(str(EXAMPLES / "shop" / "make_data.py"))
+    program["main"](tmp_path)
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert [str(path) for path in made] == ["data/buyers.txt", "data/optout.txt", "data/orders.csv", "world.json"]
+    for path in made:
+        assert (tmp_path / path).read_bytes() == (EXAMPLES / "shop" / path).read_bytes(), path
+
+
+def test_demo() -> None:
+    command = [sys.executable, str(EXAMPLES / "shop" / "demo.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "76 people in all, 0 of them twice" in done.stdout
+    assert "\nApply complete! " in done.stdout
+    assert "\nNo changes." in done.stdout
+
+
+def test_new_project_runs_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LINE_CHANNEL_ACCESS_TOKEN", "sim-token")
+    where = ["--project", str(tmp_path)]
+    assert run(["init", *where]) == 0
+    for arguments in (["check"], ["test"], ["fmt", "--check"], ["apply", "--auto-approve"]):
+        assert run([*arguments, *where]) == 0, capfd.readouterr().err
+    capfd.readouterr()
+    assert run(["plan", "--detailed-exitcode", *where]) == 0
+    assert "\nNo changes." in capfd.readouterr().out
+    assert run(["status", *where]) == 0
+    assert "coupon_a" in capfd.readouterr().out
