@@ -51,9 +51,7 @@ conditions = st.one_of(
     st.builds(ast.LastCondition, durations, span=spans),
     st.builds(ast.SinceCondition, dates, span=spans),
     st.builds(ast.BeforeCondition, dates, span=spans),
-    st.builds(
-        ast.TimesCondition, st.sampled_from(["at least", "at most", "exactly"]), st.integers(0, 3), span=spans
-    ),
+    st.builds(ast.TimesCondition, st.sampled_from(["at least", "at most", "exactly"]), st.integers(0, 3), span=spans),
     st.builds(
         ast.AggregateCondition, st.sampled_from(["sum", "avg", "min", "max"]), names, OPERATORS, values, span=spans
     ),

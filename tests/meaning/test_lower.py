@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from project import ACCOUNT, BUYERS, CARD, OPTOUT, ORDERS, SHOP, SPRING, codes, read, sound
+from meaning_project import ACCOUNT, BUYERS, CARD, OPTOUT, ORDERS, SHOP, SPRING, codes, read, sound
 
 import audsql
 from audsql import testing
@@ -141,7 +141,9 @@ WRONG: list[tuple[str, str, list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "wanted"), [(text, wanted) for _, text, wanted in WRONG], ids=[n for n, _, _ in WRONG])
+@pytest.mark.parametrize(
+    ("text", "wanted"), [(text, wanted) for _, text, wanted in WRONG], ids=[n for n, _, _ in WRONG]
+)
 def test_codes(text: str, wanted: list[str]) -> None:
     assert sorted(codes(text)) == sorted(wanted)
 
@@ -167,13 +169,16 @@ def test_broken_statements_are_declared() -> None:
     assert problems == () and analysis.project.audiences == ()
 
 
-FOUNDING = SHOP + """
+FOUNDING = (
+    SHOP
+    + """
 # People who clicked and bought
 audience warm = clicked(spring) AND purchased(A) EXCEPT uploaded(buyers)
 delivery sale { to: warm AND gender(female)  send: card  at: 2026-12-01 10:00  expect: 60..90 people  limit: 1_000 }
 delivery all { to: (friends)  send: card }
 policy house { always except uploaded(optout)  except for [all] }
 """
+)
 
 
 def test_a_delivery_is_less_every_policy() -> None:
@@ -282,3 +287,9 @@ def test_many_statements_are_quick() -> None:
     chained = [f"audience a{i} = {'u' if i == 0 else 'a'}{max(i - 1, 0)} OR uploaded(u{i})\n" for i in range(1, 300)]
     text = "".join(lists) + "audience a0 = uploaded(u0)\n" + "".join(chained) + OPTOUT
     assert codes(text) == []
+
+
+def test_what_an_unread_statement_may_declare_is_not_missing() -> None:
+    file = ast.File("x.aud", (ast.Bad("table", None), ast.Bad("audience", None)))
+    other, _ = parse_file(Source("y.aud", "audience b = a AND purchased(A)\n"))
+    assert analyse((file, other), name="test", timezone="UTC")[1] == ()

@@ -132,4 +132,7 @@ def expressions(leaves: int = 6) -> st.SearchStrategy[Expression]:
         pair = st.tuples(st.sampled_from(("and", "or", "except")), inner, inner)
         return pair | pair | st.tuples(st.just("not"), inner).filter(lambda e: e[1][0] != "not")
 
-    return st.recursive(atom, grown, max_leaves=leaves)
+    free = st.recursive(atom, grown, max_leaves=leaves)
+    # Most are bound to a set: an expression that holds of everybody unknown is refused before anything is sent.
+    bound = st.tuples(st.sampled_from(("and", "and", "except")), atom, free)
+    return bound | bound | bound | free

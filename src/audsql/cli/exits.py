@@ -30,6 +30,8 @@ class Code(IntEnum):
 
 _USAGE = frozenset({"AUD0015", "AUD0020", "AUD0021", "AUD0040", "AUD0041", "AUD0050", "AUD0051", "AUD0864"})
 _REFUSED_PREFIX = "AUD07"
+# A plan that was altered, is spent or stale, or is not the expected one.
+_REFUSED = frozenset({"AUD0622", "AUD0623", "AUD0624", "AUD0625", "AUD0626"})
 
 
 def code_of(diagnostics: Iterable[Diagnostic]) -> Code:
@@ -42,6 +44,6 @@ def code_of(diagnostics: Iterable[Diagnostic]) -> Code:
         return Code.DONE
     if all(code in _USAGE or code.startswith("AUD006") for code in codes):
         return Code.USAGE
-    if all(code.startswith(_REFUSED_PREFIX) for code in codes):
+    if all(code.startswith(_REFUSED_PREFIX) or code in _REFUSED for code in codes):
         return Code.REFUSED
     return Code.ERROR

@@ -19,18 +19,24 @@ from audsql.source import Source, SourceMap
 
 __all__ = ["command"]
 
+_FIX_ROUNDS_MAX = 10
+
 
 @dataclass(frozen=True, slots=True)
 class _Formatted:
-    """One text in canonical layout. `text` is None where it could not be read as a spec."""
+    """A text as it was read and in canonical layout, and what is wrong with it.
+
+    `places` is the text that the diagnostics point into: after fixes it is no longer the one that was read.
+    """
 
     source: Source
-    text: str | None
+    text: str
+    places: Source
     diagnostics: tuple[Diagnostic, ...]
 
     @property
     def changed(self) -> bool:
-        return self.text is not None and self.text != self.source.text
+        return self.text != self.source.text
 
 
 @click.command("fmt")
@@ -59,7 +65,7 @@ def command(
     if not only_check:
         diagnostics += _write(project, paths, changed)
     _tell(changed, only_check, console)
-    report(console, diagnostics, SourceMap.of(sources))
+    report(console, diagnostics, SourceMap.of(result.places for result in results))
     ctx.exit(_code(diagnostics, bool(changed) and only_check))
 
 
@@ -85,14 +91,25 @@ def _read(project: Path, paths: tuple[str, ...]) -> tuple[list[Source], list[Dia
 
 
 def _format(source: Source, with_fixes: bool) -> _Formatted:
-    from audsql.syntax.print import apply_fixes, format_source
+    from audsql.syntax.print import format_source
 
-    fixed = Source(source.path, apply_fixes(source)) if with_fixes else source
-    text, diagnostics = format_source(fixed)
-    if text is None and fixed.text != source.text:
-        # The rest cannot be read yet; what could be mended is still mended.
-        return _Formatted(source, fixed.text, diagnostics)
-    return _Formatted(source, text, diagnostics)
+    places = _fixed(source) if with_fixes else source
+    text, diagnostics = format_source(places)
+    return _Formatted(source, text, places, diagnostics)
+
+
+def _fixed(source: Source) -> Source:
+    """The text with safe fixes made, again as long as one uncovers the next."""
+    from audsql.syntax.parse import parse_file
+    from audsql.syntax.print import apply_fixes
+
+    for _ in range(_FIX_ROUNDS_MAX):
+        _, problems = parse_file(source)
+        text = apply_fixes(source.text, [fix for problem in problems for fix in problem.fixes])
+        if text == source.text:
+            break
+        source = Source(source.path, text)
+    return source
 
 
 def _write(project: Path, paths: tuple[str, ...], changed: Sequence[_Formatted]) -> list[Diagnostic]:
@@ -100,7 +117,7 @@ def _write(project: Path, paths: tuple[str, ...], changed: Sequence[_Formatted])
     problems: list[Diagnostic] = []
     for result in changed:
         target = Path(result.source.path) if paths else project / result.source.path
-        problems += write_file(target, (result.text or "").encode(), shown=result.source.path)
+        problems += write_file(target, result.text.encode(), shown=result.source.path)
     return problems
 
 
@@ -120,6 +137,6 @@ def _standard_input(console: Console, only_check: bool, with_fixes: bool) -> int
         raise Refusal(problems)
     result = _format(Source("<stdin>", text), with_fixes)
     if not only_check:
-        emit(text if result.text is None else result.text)
-    report(console, result.diagnostics, SourceMap.of([result.source]))
+        emit(result.text)
+    report(console, result.diagnostics, SourceMap.of([result.places]))
     return _code(result.diagnostics, result.changed and only_check)

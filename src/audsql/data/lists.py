@@ -160,8 +160,8 @@ def _repeated_lines(ids: Ids) -> list[int]:
     if ids.kind != "user_id":
         if len(set(ids.texts)) == len(ids.texts):
             return []
-        seen: set[str] = set()
-        return [line for line, text in enumerate(ids.texts, 1) if text in seen or seen.add(text)]  # type: ignore[func-returns-value]
+        first = dict(zip(reversed(ids.texts), range(len(ids), 0, -1), strict=True))
+        return [line for line, text in enumerate(ids.texts, 1) if first[text] != line]
     ordered = np.sort(ids.high)
     if not (ordered[1:] == ordered[:-1]).any():
         return []

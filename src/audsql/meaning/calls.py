@@ -85,7 +85,7 @@ def lower_call(call: ast.Call, scope: Scope, bag: Bag) -> Meaning:
     if symbol is None:
         if name == "friends":
             bag.add(error("AUD0209", call.span, fixes=[fix(call.span, name)], name=name, kind="friends"))
-        else:
+        elif not scope.symbols.may_be_unread("verb", "table"):
             near = nearest(name, (*BUILT_IN, *scope.symbols.of_kind("verb", "table")))
             bag.add(error("AUD0205", call.name.span, fixes=fix_near(call.name.span, near), name=name, near=near))
         return UNKNOWN
@@ -133,8 +133,10 @@ def _named(call: ast.Call, wanted: str, scope: Scope, bag: Bag) -> str | None:
         return None
     symbol = scope.symbols.get(name)
     if symbol is None:
-        near = nearest(name, scope.symbols.of_kind(wanted))
-        bag.add(error("AUD0207", value.span, fixes=fix_near(value.span, near), name=name, wanted=wanted, near=near))
+        if not scope.symbols.may_be_unread(wanted):
+            near = nearest(name, scope.symbols.of_kind(wanted))
+            fixes = fix_near(value.span, near)
+            bag.add(error("AUD0207", value.span, fixes=fixes, name=name, wanted=wanted, near=near))
         return None
     if symbol.kind != wanted and not symbol.broken:
         labels = [Label(symbol.span, "declared")]

@@ -93,7 +93,8 @@ def _reference(node: ast.Reference, scope: Scope, bag: Bag) -> Meaning:
         return Meaning(ir.leaf(ir.Friends(scope.account)), "user_id")
     symbol = scope.symbols.get(name)
     if symbol is None:
-        bag.add(_unknown_name(node, scope))
+        if not scope.symbols.may_be_unread("audience"):
+            bag.add(_unknown_name(node, scope))
         return UNKNOWN
     if symbol.kind == "audience" or symbol.broken:
         return scope.audiences.get(name, UNKNOWN)

@@ -56,6 +56,12 @@ class Symbols:
     names: Mapping[str, Symbol]
     accounts: Mapping[str, Symbol]
     policies: Mapping[str, Symbol]
+    unread: frozenset[str] = frozenset()
+    """Kinds of names that statements which could not be read may declare, '' for any kind."""
+
+    def may_be_unread(self, *kinds: str) -> bool:
+        """Whether an unknown name of these kinds may stand in a statement that could not be read."""
+        return not self.unread.isdisjoint((*kinds, ""))
 
     def get(self, name: str) -> Symbol | None:
         return self.names.get(name)
@@ -80,7 +86,21 @@ def declare(files: Iterable[ast.File], bag: Bag) -> Symbols:
         if symbol.name in _NEVER_DECLARED or symbol.name.casefold() in _OPERATOR_WORDS:
             bag.add(error("AUD0203", symbol.span, name=symbol.name))
         space[symbol.name] = symbol
-    return Symbols(names, accounts, policies)
+    return Symbols(names, accounts, policies, frozenset(_unread(files)))
+
+
+_KINDS = {"account", "audience", "delivery", "message", "policy", "table", "test", "upload"}
+
+
+def _unread(files: Iterable[ast.File]) -> Iterator[str]:
+    for file in files:
+        for statement in file.statements:
+            if not isinstance(statement, ast.Bad):
+                continue
+            if statement.kind == "table":
+                yield "verb"
+            if statement.name is None:
+                yield statement.kind if statement.kind in _KINDS else ""
 
 
 def _declarations(files: Iterable[ast.File]) -> Iterator[Symbol]:

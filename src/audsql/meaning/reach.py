@@ -78,6 +78,8 @@ def lower_rules(policies: Sequence[ast.Policy], scope: Scope, bag: Bag) -> tuple
 def _check_exceptions(rule: ast.ExcludeRule, scope: Scope, bag: Bag) -> None:
     for name in rule.exceptions:
         symbol = scope.symbols.get(name.text)
+        if symbol is None and scope.symbols.may_be_unread("delivery"):
+            continue
         if symbol is None:
             near = nearest(name.text, scope.symbols.of_kind("delivery"))
             fixes = fix_near(name.span, near)

@@ -232,6 +232,8 @@ def _account(entries: Reader, symbols: Symbols) -> str | None:
     near = nearest(name, symbols.accounts)
     entries.fail()
     span = getattr(entry.value, "span", entry.span)
+    if symbols.may_be_unread("account"):
+        return None
     entries.bag.add(error("AUD0207", span, fixes=fix_near(span, near), name=name, wanted="account", near=near))
     return None
 
@@ -246,6 +248,8 @@ def _delivery_account(entries: Reader, symbols: Symbols, accounts: Mapping[str, 
     if len(declared) == 1:
         return declared[0] if declared[0] in accounts else None
     entries.fail()
+    if symbols.may_be_unread("account"):
+        return None
     if declared:
         entries.bag.add(error("AUD0344", block.name.span, delivery=block.name.text, accounts=tuple(declared)))
     else:
@@ -275,8 +279,9 @@ def _messages(entries: Reader, symbols: Symbols) -> tuple[str, ...]:
 def _is_message(name: str, span: Span, entries: Reader, symbols: Symbols) -> bool:
     symbol = symbols.get(name)
     if symbol is None:
-        near = nearest(name, symbols.of_kind("message"))
-        entries.bag.add(error("AUD0207", span, fixes=fix_near(span, near), name=name, wanted="message", near=near))
+        if not symbols.may_be_unread("message"):
+            near = nearest(name, symbols.of_kind("message"))
+            entries.bag.add(error("AUD0207", span, fixes=fix_near(span, near), name=name, wanted="message", near=near))
     elif symbol.kind != "message" and not symbol.broken:
         labels = [Label(symbol.span, "declared")]
         entries.bag.add(error("AUD0204", span, labels=labels, name=name, kind=symbol.kind, wanted="message"))

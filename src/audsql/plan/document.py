@@ -50,6 +50,14 @@ def parse_plan(raw: bytes, path: str) -> tuple[Document | None, tuple[Diagnostic
     found = str(document.get("format_version"))
     if found.split(".")[0] != FORMAT_VERSION.split(".")[0]:
         return None, (error("AUD0621", None, path=path, found=found, supported=FORMAT_VERSION),)
-    if sealed(document)["digest"] != document.get("digest") or canonical(document) != raw.rstrip(b"\n"):
+    if not _is_whole(document, raw):
         return None, (error("AUD0622", None, path=path),)
     return document, ()
+
+
+def _is_whole(document: Document, raw: bytes) -> bool:
+    """Whether the digest fits and these are its canonical bytes. Python reads JSON that has no canonical form (NaN)."""
+    try:
+        return sealed(document)["digest"] == document.get("digest") and canonical(document) == raw.rstrip(b"\n")
+    except (ValueError, RecursionError):
+        return False

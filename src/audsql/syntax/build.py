@@ -19,7 +19,7 @@ from audsql.syntax.chain import check_chain, check_exclusion
 from audsql.syntax.lex import Tokens, name_text, string_text
 from audsql.syntax.moment import date_time_parts, time_parts
 
-__all__ = ["ACTIONS", "Making", "finish_expression"]
+__all__ = ["ACTIONS", "PLACELESS", "Action", "Making", "finish_expression"]
 
 _WHOLE_MAX = 999_999_999
 # Calls and entries of the language that this version does not have.
@@ -97,6 +97,9 @@ def _written(making: Making, index: int) -> str:
 
 
 def _name(making: Making, parts: list[Any], span: Span) -> ast.Name:
+    tokens = making.tokens
+    if tokens.kinds[parts[0]] == "NAME":
+        return ast.Name(name_text(tokens.flat[span.start : span.end]), False, span)
     quoted = making.tokens.kinds[parts[0]] == "QUOTED"
     written = _written(making, parts[0])
     return ast.Name(name_text(written[1:-1] if quoted else written), quoted, span)
@@ -414,3 +417,7 @@ ACTIONS: dict[str, Action] = {
     "value": _first, "point": _first, "operand": _first, "primary": _first, "argument": _first, "item": _first,
     "table_item": _first, "rule": _first, "test_item": _first, "atom": _first,
 }  # fmt: skip
+# Actions that do not ask for the place that their parts cover.
+PLACELESS = frozenset(
+    {"one", "more", "next", "first", "skip", "unit", "comparison", "aggregate", "times", "chain_start", "chain"}
+)

@@ -8,16 +8,18 @@ Rules: lexical.words, syntax.calls, syntax.limits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 from audsql.diag import error, fix
 from audsql.source import Span
-from audsql.syntax.build import ACTIONS, Making
+from audsql.syntax.build import ACTIONS, PLACELESS, Action, Making
 from audsql.syntax.lex import Tokens, escaped
-from audsql.syntax.table import CALL_WORDS, END, Table
+from audsql.syntax.table import CALL_WORDS, END, Table, parse_table
 
 __all__ = ["DEPTH_MAX", "Failure", "accepted", "drive"]
 
+NOWHERE = Span("", 0, 0)
 # Brackets within brackets.
 DEPTH_MAX = 200
 _CLOSES = {")": "(", "]": "[", "}": "{"}
@@ -44,8 +46,11 @@ def drive(table: Table, making: Making, start: str, first: int, stop: int, *, wh
     It may end before `stop`; with `whole`, something behind the end is a failure.
     """
     tokens, rows, final = making.tokens, table.rows, table.final[start]
-    kinds = tokens.kinds
-    states, values, firsts = [table.start[start]], [], []  # type: ignore[var-annotated]
+    kinds, starts, ends, path = tokens.kinds, tokens.starts, tokens.ends, tokens.path
+    steps = _steps()
+    states = [table.start[start]]
+    values: list[Any] = []
+    firsts: list[int] = []
     brackets: list[int] = []
     shadow: int | None = None
     index = first
@@ -63,7 +68,17 @@ def drive(table: Table, making: Making, start: str, first: int, stop: int, *, wh
                 return Failure(index, tuple(before), tuple(brackets), shadow)
             if action >= 0:
                 break
-            _reduce(table, making, -1 - action, (states, values, firsts), index)
+            size, origin, make, wants_span = steps[-1 - action]
+            if make is None:
+                states.pop()
+            else:
+                first_piece = firsts[-size]
+                span = Span(path, starts[first_piece], ends[index - 1]) if wants_span else NOWHERE
+                parts = values[-size:]
+                del states[-size:], values[-size:], firsts[-size:]
+                values.append(make(making, parts, span))
+                firsts.append(first_piece)
+            states.append(rows[states[-1]][origin])
             if terminal is END and states[-1] == final:
                 return values[-1], index
         states.append(action)
@@ -81,17 +96,19 @@ def drive(table: Table, making: Making, start: str, first: int, stop: int, *, wh
         index += 1
 
 
-def _reduce(table: Table, making: Making, number: int, stacks: tuple[list[int], list[Any], list[int]], index: int) -> None:
-    states, values, firsts = stacks
-    rule = table.rules[number]
-    size = rule.size
-    first = firsts[-size]
-    parts = values[-size:]
-    del states[-size:], values[-size:], firsts[-size + 1 or len(firsts) :]
-    tokens = making.tokens
-    span = Span(tokens.path, tokens.starts[first], tokens.ends[index - 1])
-    values.append(ACTIONS[rule.action](making, parts, span))
-    states.append(table.rows[states[-1]][rule.origin])
+@cache
+def _steps() -> tuple[tuple[int, str, Action | None, bool], ...]:
+    """By number of a rule: its size, what it makes, its builder (None where its one part stands for it),
+    and whether the builder asks for the place."""
+    return tuple(
+        (
+            rule.size,
+            rule.origin,
+            None if rule.size == 1 and ACTIONS[rule.action] is ACTIONS["first"] else ACTIONS[rule.action],
+            rule.action not in PLACELESS,
+        )
+        for rule in parse_table().rules
+    )
 
 
 def _viable(table: Table, states: list[int] | tuple[int, ...], terminal: str, final: int = -1) -> bool:
@@ -110,8 +127,10 @@ def _viable(table: Table, states: list[int] | tuple[int, ...], terminal: str, fi
             return True
 
 
-def accepted(table: Table, states: tuple[int, ...]) -> frozenset[str]:
+@lru_cache(maxsize=1024)
+def accepted(states: tuple[int, ...]) -> frozenset[str]:
     """Every terminal that could come next; `END` is not among them."""
+    table = parse_table()
     return frozenset(name for name in table.rows[states[-1]] if name.isupper() and _viable(table, states, name))
 
 

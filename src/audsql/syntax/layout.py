@@ -181,7 +181,7 @@ def _broken(text: str, item: _Item, line: _Line) -> str | None:
 def _item_line(text: str, item: _Item) -> _Line:
     match item:
         case ast.Entry():
-            return _Line(f"{name_text(item.key)}:", _entry_value(text, item), "entry")
+            return _Line(f"{item.key.text}:", _entry_value(text, item), "entry")
         case ast.Verb():
             by = f" by {name_text(item.column)}" if item.column else ""
             return _Line("verb", name_text(item.name) + by, "entry")

@@ -17,9 +17,9 @@ from audsql.syntax.lex import escaped, is_plain_name
 
 __all__ = ["condition_text", "expression_text", "name_text", "value_text"]
 
-# Words that the grammar expects where a name or a value may stand: as a name they need backquotes.
-_TAKEN = frozenset({"last", "since", "before", "at", "exactly", "latest", "allow"})
-_TAKEN_IN_ANY_CASE = frozenset({"AND", "OR", "EXCEPT", "NOT"})
+# Words that the grammar expects in a call where a value or a column may stand: there they need backquotes.
+_TAKEN_IN_CALLS = frozenset({"last", "since", "before", "at", "exactly", "latest"})
+_OPERATORS = frozenset({"AND", "OR", "EXCEPT", "NOT"})
 
 _Piece = str | ast.Expression
 
@@ -62,23 +62,27 @@ def _arguments_text(arguments: ast.Arguments, raw: str | None) -> str:
 
 def name_text(name: ast.Name) -> str:
     """A name, in backquotes where it was written so or cannot do without."""
-    return f"`{name.text}`" if name.quoted or not _bare(name.text) else name.text
+    return _in_backquotes(name.text, name.quoted or name.text.upper() in _OPERATORS)
 
 
-def _bare(text: str) -> bool:
-    return is_plain_name(text) and text not in _TAKEN and text.upper() not in _TAKEN_IN_ANY_CASE
+def _column_text(name: ast.Name) -> str:
+    return _in_backquotes(name.text, name.quoted or name.text in _TAKEN_IN_CALLS)
+
+
+def _in_backquotes(text: str, needed: bool) -> str:
+    return f"`{text}`" if needed or not is_plain_name(text) else text
 
 
 def condition_text(condition: ast.Condition, raw: str | None = None) -> str:
     """A condition of a call on one line."""
     match condition:
         case ast.CompareCondition():
-            return f"{name_text(condition.column)} {condition.operator} {value_text(condition.value, raw)}"
+            return f"{_column_text(condition.column)} {condition.operator} {value_text(condition.value, raw)}"
         case ast.InCondition():
             values = ", ".join(value_text(value, raw) for value in condition.values)
-            return f"{name_text(condition.column)} in ({values})"
+            return f"{_column_text(condition.column)} in ({values})"
         case ast.MissingCondition():
-            return f"{name_text(condition.column)} is {'given' if condition.given else 'missing'}"
+            return f"{_column_text(condition.column)} is {'given' if condition.given else 'missing'}"
         case ast.LastCondition():
             return f"last {value_text(condition.duration, raw)}"
         case ast.SinceCondition():
@@ -88,10 +92,10 @@ def condition_text(condition: ast.Condition, raw: str | None = None) -> str:
         case ast.TimesCondition():
             return f"{condition.bound} {condition.count} {'time' if condition.count == 1 else 'times'}"
         case ast.AggregateCondition():
-            column, value = name_text(condition.column), value_text(condition.value, raw)
+            column, value = _column_text(condition.column), value_text(condition.value, raw)
             return f"{condition.function}({column}) {condition.operator} {value}"
         case ast.LatestCondition():
-            return f"latest {name_text(condition.column)} {condition.operator} {value_text(condition.value, raw)}"
+            return f"latest {_column_text(condition.column)} {condition.operator} {value_text(condition.value, raw)}"
         case ast.ThresholdCondition():
             return f"{condition.operator} {value_text(condition.value, raw)}"
 
@@ -100,7 +104,7 @@ def value_text(value: ast.Value, raw: str | None = None) -> str:
     """A value on one line; a string of the `raw` text keeps its own lines."""
     match value:
         case ast.Word():
-            return f"`{value.text}`" if value.quoted or not _bare(value.text) else value.text
+            return _in_backquotes(value.text, value.quoted or value.text in _TAKEN_IN_CALLS)
         case ast.Text():
             return _raw(raw, value.span) or escaped(value.text)
         case ast.Number() | ast.Percent():

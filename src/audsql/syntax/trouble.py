@@ -39,7 +39,7 @@ class _Case:
         self.failure = failure
         self.first = first
         self.stop = stop
-        self.expected = accepted(table, failure.states)
+        self.expected = accepted(failure.states)
 
     @property
     def at_end(self) -> bool:

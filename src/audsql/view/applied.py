@@ -24,7 +24,9 @@ _NEEDS_PERSON = ("in_doubt", "missed", "failed")
 
 
 def event_line(event: dict[str, Any], style: Style) -> str:
-    """One line for one event (`{event, …facts}`) of an apply."""
+    """One line for one event (`{event, …facts}`) of an apply; nothing for one that says nothing new."""
+    if event["event"] == "upload_chunk" and event.get("chunks") == 1:
+        return ""
     facts = {name: _shown(fact) if isinstance(fact, str) else fact for name, fact in event.items()}
     if "at" in facts:
         facts["at"] = moment(str(facts["at"]))

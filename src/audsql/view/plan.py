@@ -200,7 +200,8 @@ def _audiences(document: dict[str, Any], style: Style) -> Iterator[str]:
     yield style.paint("bold", word("plan.audiences", style.language))
     rows = []
     for one in document["audiences"]:
-        before = f"{size(one['previous'])} {_sign('→', style)} " if one["previous"] else ""
+        moves = one["previous"] is not None and size(one["previous"]) != size(one["people"])
+        before = f"{size(one['previous'])} {_sign('→', style)} " if moves else ""
         entering, leaving = one["entering"], one["leaving"]
         moved = [signed(entering, "+") if entering else "", signed(leaving, "-") if leaving else ""]
         rows.append((_label(one["name"]), f"{before}{size(one['people'])}", *moved))
