@@ -96,9 +96,10 @@ def test_no_place_and_a_data_file_place() -> None:
     assert human(document(error("AUD0041", None, wanted="AUD7", near=None)), Style()).startswith(
         "error[AUD0041]: there is no code `AUD7`\n  = help:"
     )
-    found = document(error("AUD0005", None, path="data/x.csv", reason=None))
+    found = document(Diagnostic("AUD0005", "error", None, (("line", 3), ("path", "data/x.csv"), ("reason", None))))
     assert found["diagnostics"][0]["path"] == "data/x.csv"
-    assert " --> data/x.csv\n" in human(found, Style())
+    assert " --> data/x.csv:3:1\n" in human(found, Style())
+    assert concise(found, Style()).startswith("data/x.csv:3:1: error[AUD0005]")
 
 
 def test_a_place_over_lines_is_marked_to_the_end_of_its_first() -> None:

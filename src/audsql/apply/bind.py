@@ -97,9 +97,12 @@ def held_line_audiences(state: State) -> dict[str, int]:
 
 def known_occurrences(state: State) -> dict[str, tuple[Known, ...]]:
     found: dict[str, list[Known]] = {}
+    closed = {row.subject for row in state.resolutions if row.verdict == "not-sent"}
     for row in state.occurrences:
         definition = str(row.document.get("definition", ""))
-        found.setdefault(row.delivery, []).append(Known(row.time, row.state, definition, row.at, row.not_after))
+        by_person = row.state == "cancelled" and row.id in closed
+        known = Known(row.time, "closed" if by_person else row.state, definition, row.at, row.not_after)
+        found.setdefault(row.delivery, []).append(known)
     return {name: tuple(sorted(rows, key=lambda known: known.scheduled)) for name, rows in sorted(found.items())}
 
 
@@ -157,9 +160,7 @@ def bind(
     return Bound(facts, world, deliveries), diagnostics
 
 
-def _empty_exclusions(
-    project: Project, world: World, active: Sequence[CompiledDelivery]
-) -> tuple[Diagnostic, ...]:
+def _empty_exclusions(project: Project, world: World, active: Sequence[CompiledDelivery]) -> tuple[Diagnostic, ...]:
     """An excluded list without anybody is most likely a broken export: nothing is planned on it."""
     bag = Bag()
     for one in active:

@@ -24,18 +24,20 @@ from audsql.apply.context import Context, Stop
 from audsql.apply.deliver import deliver
 from audsql.apply.sends import settle_late
 from audsql.apply.state import AppliedPlan, KnownSize, Occurrence, Resource, SpentPlan, occurrence_id, row_id
-from audsql.apply.world import World, as_approved
+from audsql.apply.world import World, as_approved, own_atoms, source_of
+from audsql.compile.bounds import bounds
 from audsql.compile.program import CompiledDelivery
+from audsql.data.engine import People
 from audsql.diag import error
 from audsql.line.outcome import Found
-from audsql.meaning.ir import Uploaded
+from audsql.meaning.ir import Atom, Uploaded
 from audsql.plan.audiences import find_named
 from audsql.plan.definition import definition_digest
 from audsql.plan.facts import RemoteFacts
 from audsql.plan.occurrence import not_after
 from audsql.plan.plan import Desired, Wanted, desired
 
-__all__ = ["carry_out", "execute", "run_due"]
+__all__ = ["carry_out", "execute", "renew_pins", "run_due"]
 
 _ACTIVE = ("send", "schedule", "update", "keep", "resume")
 _NEEDS_A_PERSON = ("in_doubt", "missed", "failed")
@@ -102,6 +104,21 @@ def _scheduled(
         account, name, entry["occurrence"], "scheduled", digest, at, end or not_after(context.now(account)), document
     )
     return replace(fresh, stamp=known.stamp) if known else fresh
+
+
+def renew_pins(context: Context, plan: Mapping[str, Any]) -> None:
+    """The files' bytes changed and no set did: what waits is from now on pinned to the files as they are."""
+    pins = {source["name"]: source["digest"] for source in plan["sources"]}
+    kept = {one["address"].removeprefix("delivery.") for one in plan["deliveries"] if one["action"] == "keep"}
+    rows = []
+    for row in context.state().occurrences:
+        before = dict(row.document.get("pins", {}))
+        same_sources = {name: digest for name, digest in pins.items() if name in before}
+        if row.state == "scheduled" and row.delivery in kept and same_sources != before:
+            document = {**row.document, "pins": pins, "as_of": plan["as_of"], "as_of_given": plan["as_of_given"]}
+            rows.append(replace(row, document=document))
+    if rows:
+        context.write("occurrences.pinned", *rows)
 
 
 # --- carrying out -------------------------------------------------------------------------------------
@@ -339,15 +356,34 @@ def _remember(context: Context, plan: Mapping[str, Any]) -> None:
     if changed:
         context.write("sizes.kept", *changed)
     _keep_lists(context, plan)
+    _keep_audiences(context, plan)
 
 
 def _keep_lists(context: Context, plan: Mapping[str, Any]) -> None:
     """Keep the members of lists that are subtracted, so that a list that shrinks is noticed."""
     names = [one["name"] for one in plan["sources"] if one["exclusion"] and one["kind"] == "upload"]
-    pins = {one["name"]: one["digest"] for one in plan["sources"]}
-    as_of = datetime.fromisoformat(plan["as_of"])
+    people = _as_planned(context, plan, [Uploaded(name) for name in names])
     for name in names:
-        atom = Uploaded(name)
-        materialised, _ = context.engine.materialise((atom,), as_of, pins)
-        if atom.key in materialised.people:
-            context.engine.save(f"source.{name}", materialised.people[atom.key])
+        if Uploaded(name).key in people:
+            context.engine.save(f"source.{name}", people[Uploaded(name).key])
+
+
+def _keep_audiences(context: Context, plan: Mapping[str, Any]) -> None:
+    """Keep the set of every audience, so that the next plan can say who enters and who leaves."""
+    expressions = {}
+    for audience in context.project.audiences:
+        low, high = bounds(audience.expression)
+        expressions[audience.name] = low if high is None else high
+    people = _as_planned(context, plan, [atom for one in expressions.values() for atom in own_atoms(one)])
+    for name, expression in sorted(expressions.items()):
+        if all(atom.key in people for atom in own_atoms(expression)):
+            context.engine.save(f"audience.{name}", context.engine.evaluate(expression, people))
+
+
+def _as_planned(context: Context, plan: Mapping[str, Any], atoms: Sequence[Atom]) -> Mapping[str, People]:
+    """These atoms over the files that the plan was made from, as far as they are still known."""
+    pins = {one["name"]: one["digest"] for one in plan["sources"]}
+    wanted = {atom.key: atom for atom in atoms if source_of(atom) in pins}
+    as_of = datetime.fromisoformat(plan["as_of"])
+    materialised, _ = context.engine.materialise(tuple(wanted[key] for key in sorted(wanted)), as_of, pins)
+    return materialised.people

@@ -11,7 +11,16 @@ import click
 from audsql.cli.app import Refusal
 from audsql.cli.console import Console, emit, say
 from audsql.cli.exits import Code, code_of
-from audsql.cli.options import as_of_option, format_option, open_project, parse_as_of, project_options, report_opened
+from audsql.cli.options import (
+    as_of_option,
+    format_option,
+    open_project,
+    override_options,
+    overrides,
+    parse_as_of,
+    project_options,
+    report_opened,
+)
 from audsql.diag import error
 
 __all__ = ["command", "finish", "progress"]
@@ -23,6 +32,7 @@ __all__ = ["command", "finish", "progress"]
 @as_of_option
 @format_option("human", "json")
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@override_options
 @click.option("--expect", metavar="DIGEST", help="Refuse unless the plan has this digest.")
 @click.pass_context
 def command(
@@ -35,12 +45,15 @@ def command(
     output_format: str,
     auto_approve: bool,
     expect: str | None,
+    accept_shrunk: tuple[str, ...],
+    reason: str,
 ) -> None:
     """Carry out a plan on LINE, once.
 
     A saved PLAN was reviewed when it was made and is applied as it is; without one, a new plan is shown
     and asked about.
     """
+    accepted = overrides(accept_shrunk, reason)
     if plan_file is not None and as_of is not None:
         raise Refusal([error("AUD0051", None, option="--as-of")])
     if plan_file is None and not auto_approve and not sys.stdin.isatty():
@@ -50,8 +63,8 @@ def command(
 
     opened, console = open_project(project, env, lang)
     moment = parse_as_of(as_of, opened.config.timezone)
-    document = saved if saved is not None else _plan(ctx, opened, moment, console, output_format, auto_approve)
-    options = session.ApplyOptions(as_of=moment, expect=expect, on_event=progress(console))
+    document = saved if saved is not None else _plan(ctx, opened, moment, accepted, console, output_format, auto_approve)
+    options = session.ApplyOptions(moment, expect, accepted, reason, progress(console))
     finish(ctx, session.apply(opened, document, options), opened, console, output_format)
 
 
@@ -62,14 +75,20 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _plan(
-    ctx: click.Context, opened: Any, moment: Any, console: Console, output_format: str, auto_approve: bool
+    ctx: click.Context,
+    opened: Any,
+    moment: Any,
+    accepted: frozenset[str],
+    console: Console,
+    output_format: str,
+    auto_approve: bool,
 ) -> dict[str, Any]:
     """A new plan, shown and approved; the command ends here where there is none to apply."""
     from audsql import session
     from audsql.catalog import word
     from audsql.view.plan import human
 
-    outcome = session.plan(opened, moment, None)
+    outcome = session.plan(opened, moment, accepted)
     report_opened(console, opened, outcome.diagnostics)
     document: dict[str, Any] | None = outcome.document
     if document is None:

@@ -23,6 +23,8 @@ __all__ = [
     "format_option",
     "language_option",
     "open_project",
+    "override_options",
+    "overrides",
     "parse_as_of",
     "project_options",
     "report_opened",
@@ -60,6 +62,21 @@ def project_options(function: Function) -> Function:
 def as_of_option(function: Function) -> Function:
     """`--as-of T`: the instant that data windows end at."""
     return click.option("--as-of", metavar="T", help="Instant that data windows count from; default: now.")(function)
+
+
+def override_options(function: Function) -> Function:
+    """`--accept-shrunk NAME … --reason TEXT`: a guard that a person overrules; the reason stays in the history."""
+    function = click.option("--reason", metavar="TEXT", default="", help="Why; kept in the journal.")(function)
+    return click.option(
+        "--accept-shrunk", metavar="NAME", multiple=True, help="A list that is subtracted may have lost people."
+    )(function)
+
+
+def overrides(accept_shrunk: tuple[str, ...], reason: str) -> frozenset[str]:
+    """The accepted names. Raises Refusal (AUD0052) where no reason is given."""
+    if accept_shrunk and not reason.strip():
+        raise Refusal([error("AUD0052", None, option="--accept-shrunk")])
+    return frozenset(accept_shrunk)
 
 
 def format_option(*choices: str) -> Callable[[Function], Function]:

@@ -40,7 +40,7 @@ def command(
 
     opened, console = open_project(project, env, lang)
     moment = parse_as_of(as_of, opened.config.timezone)
-    outcome = session.plan(opened, moment, None)
+    outcome = session.plan(opened, moment)
     report_opened(console, opened, outcome.diagnostics)
     if outcome.document is None:
         ctx.exit(code_of(outcome.diagnostics) or Code.ERROR)

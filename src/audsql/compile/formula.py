@@ -14,6 +14,7 @@ from typing import TypeVar
 from audsql.compile.decision import Cube
 
 __all__ = [
+    "QUICK",
     "Formula",
     "Joined",
     "Literal",
@@ -153,7 +154,7 @@ class _Search:
     known: dict[tuple[int, int], tuple[Cost, Formula]] = field(default_factory=dict)
 
 
-_WIDTHS = (1, 2, 4, 8)
+QUICK: tuple[int, ...] = (1,)
 _STEPS_MAX = 400
 _COVER_VARIABLES_MAX = 10
 
@@ -166,12 +167,14 @@ def shortest(
     penalties: Sequence[int],
     *,
     negatable: bool = True,
+    widths: Sequence[int] = (),
 ) -> Formula:
     """A formula true on the rows `on`, false on `off` and either elsewhere, with few leaves.
 
     `weights`: what a leaf of each variable counts. `penalties`: what a negated one costs where leaves are
     equal. Without `negatable` no literal is negated (the rows must allow it). Small cases come out
-    shortest; large ones are searched by the most promising literals only.
+    shortest; large ones are searched by the most promising literals only. `widths`: how many literals are
+    tried at each step, one pass after the other; by the number of variables where not given.
     """
     tables = columns(count)
     full = (1 << (1 << count)) - 1
@@ -187,7 +190,7 @@ def shortest(
         for formula in _covers(tables, full, on, off):
             if all(leaf in costs for leaf in leaves(formula)):
                 best = _better(best, _total(formula, costs), formula)
-    for width in _WIDTHS:
+    for width in widths or _widths(count):
         search = _Search(tuple(literals), full, tables, width, _STEPS_MAX)
         best = _better(best, *_find(search, on, off))
         if search.steps_left <= 0:
@@ -195,6 +198,12 @@ def shortest(
     if best is None:
         raise ValueError("no width to search with")
     return best[1]
+
+
+def _widths(count: int) -> tuple[int, ...]:
+    if count <= 6:
+        return (1, 2, 4, 8)
+    return (1, 2, 3) if count <= 9 else QUICK
 
 
 def _total(formula: Formula, costs: Mapping[Literal, Cost]) -> Cost:
@@ -275,6 +284,8 @@ def _dominated(search: _Search, on: int, off: int) -> tuple[Cost, Formula] | Non
     moves.sort(key=lambda move: (-move[0], move[1]))
     best: tuple[Cost, Formula] | None = None
     for _, cost, literal, conjunction, rest_on, rest_off in moves[: _width(search)]:
+        if best is not None and search.steps_left <= 0:
+            break
         rest_cost, rest = _find(search, rest_on, rest_off)
         best = _better(best, _add(cost, rest_cost), join(conjunction, (literal, rest)))
     return best
@@ -292,6 +303,8 @@ def _split(search: _Search, on: int, off: int) -> tuple[Cost, Formula]:
     useful = [entry for entry in ranked if on & entry[1] and off & ~entry[1]]
     best: tuple[Cost, Formula] | None = None
     for literal, truth, cost in useful[: _width(search)]:
+        if best is not None and search.steps_left <= 0:
+            break
         if on & ~truth:
             rest_cost, rest = _find(search, on & ~truth, off)
             done = table(rest, search.tables, search.full)

@@ -27,7 +27,7 @@ from audsql.compile.program import (
     filter_leaves,
     recipient_leaves,
 )
-from audsql.compile.trees import LINES_MAX, Tree, lines_of, recipient_of, task_of, trees_of
+from audsql.compile.trees import VARIABLES_MAX, Tree, lines_of, recipient_of, task_of, tree_of, trees_of
 from audsql.compile.uploads import Encoding, cell_function, encodings, fewest, own_expression, upload_key
 from audsql.diag import Diagnostic, error
 from audsql.line.limits import FILTER_LEAVES_MAX, RATES, RECIPIENT_LEAVES_MAX
@@ -40,8 +40,10 @@ __all__ = ["Compiled", "compile_one"]
 SENDS_MAX = RATES["narrowcast"][0]
 """Narrowcasts of one delivery: what LINE lets an account send within an hour."""
 _LABEL_CHARACTERS_MAX = 60
-_FITTING_MAX = 8
-"""Encodings that fit are compared up to this number; the most promising come first."""
+_SEARCHED_MAX = 4
+"""Encodings of one number of uploads whose trees are searched well; the most promising at a quick look."""
+_SPLIT_MAX = 2
+"""Of those, how many are tried with split sends where none fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +247,9 @@ def _narrowcasts(job: _Job, split: Split) -> _Result:
     weights = [len(job.names[atom.key].leaves) for atom in split.lines]
     for part in parts:
         levels = lines_of(split, part.way)
-        if len(levels) > LINES_MAX:
-            return _too_wide(job, sum(weights[level] for level in levels), job.function)
+        variables = len(levels) + fewest(len(set(part.way.lines)))
+        if variables > VARIABLES_MAX:
+            return _too_wide(job, variables, job.function)
     cover = _best_cover(split, [part.way for part in parts], weights)
     made = _make(job, split, cover)
     for tree in (tree for trees in cover.trees for tree in trees):
@@ -267,23 +270,33 @@ def _too_wide(job: _Job, needed: int, expression: ir.Expression) -> Diagnostic:
 
 
 def _best_cover(split: Split, ways: Sequence[Way], weights: Sequence[int]) -> _Cover:
-    """The first number of uploads whose trees all fit; where none does, the least bad."""
-    best: _Cover | None = None
+    """The first number of uploads whose trees all fit; where none does, sends are split."""
     least = fewest(len(split.cells))
+    tried: list[_Cover] = []
     for uploads in range(least, max(least, min(len(split.cells) - 1, least + 2)) + 1):
-        fitting = 0
-        for encoding in encodings(split, uploads):
-            cover = _Cover(encoding, tuple(trees_of(task_of(split, way, encoding, weights)) for way in ways))
-            if best is None or cover.rank < best.rank:
-                best = cover
-            fitting += cover.worst <= RECIPIENT_LEAVES_MAX and cover.sends == len(ways)
-            if fitting == _FITTING_MAX:
-                break
-        if fitting and best is not None:
-            return best
-    if best is None:
+        covers = [_quick(split, ways, weights, encoding) for encoding in encodings(split, uploads)]
+        covers.sort(key=lambda cover: cover.rank)
+        full = [_searched(cover) for cover in covers[:_SEARCHED_MAX]]
+        full.sort(key=lambda cover: cover.rank)
+        if full and full[0].worst <= RECIPIENT_LEAVES_MAX:
+            return full[0]
+        tried.extend(full[:_SPLIT_MAX])
+    if not tried:
         raise ValueError("no encoding tells the cells apart")
-    return best
+    return min((_divided(cover) for cover in tried), key=lambda cover: cover.rank)
+
+
+def _quick(split: Split, ways: Sequence[Way], weights: Sequence[int], encoding: Encoding) -> _Cover:
+    tasks = (task_of(split, way, encoding, weights) for way in ways)
+    return _Cover(encoding, tuple((tree_of(task, formula.QUICK),) for task in tasks))
+
+
+def _searched(cover: _Cover) -> _Cover:
+    return _Cover(cover.encoding, tuple((tree_of(trees[0].task),) for trees in cover.trees))
+
+
+def _divided(cover: _Cover) -> _Cover:
+    return _Cover(cover.encoding, tuple(trees_of(trees[0].task) for trees in cover.trees))
 
 
 # --- from covers to sends -------------------------------------------------------------------------

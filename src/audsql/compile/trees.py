@@ -7,7 +7,7 @@ no cell has, and line assignments that certain facts exclude, are left open: nob
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audsql.compile import decision, formula
 from audsql.compile.cofactor import Split, Way
@@ -16,12 +16,24 @@ from audsql.compile.program import AllOf, AnyOf, AudienceLeaf, NoneOf, Recipient
 from audsql.compile.uploads import Encoding
 from audsql.line.limits import RECIPIENT_LEAVES_MAX
 
-__all__ = ["LINES_MAX", "Task", "Tree", "leaf_key", "lines_of", "recipient_of", "task_of", "trees_of", "without"]
+__all__ = [
+    "VARIABLES_MAX",
+    "Task",
+    "Tree",
+    "leaf_key",
+    "lines_of",
+    "recipient_of",
+    "task_of",
+    "tree_of",
+    "trees_of",
+    "without",
+]
 
-LINES_MAX = RECIPIENT_LEAVES_MAX + 2
-"""Line atoms that one send may depend on; more would need more leaves in every form, splits included."""
+VARIABLES_MAX = RECIPIENT_LEAVES_MAX + 2
+"""Line atoms and uploads that one send may depend on: each takes a leaf, and two splits save two."""
 
 _SPLIT_DEPTH_MAX = 2
+_SPLITS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +87,40 @@ def task_of(split: Split, way: Way, encoding: Encoding, weights: Sequence[int]) 
     return Task(uploads, levels, on, off & full, (*([1] * uploads), *(weights[level] for level in levels)))
 
 
-def trees_of(task: Task) -> tuple[Tree, ...]:
-    """One tree, or several disjoint ones where one has too many leaves. None need fit: look at `leaves`."""
-    known: dict[tuple[int, int], Tree] = {}
-    return _fit(task, known, _SPLIT_DEPTH_MAX)
+def tree_of(task: Task, widths: Sequence[int] = ()) -> Tree:
+    """One tree for the send, with few leaves; it may have too many. `widths`: of the search (`shortest`)."""
+    count = task.uploads + len(task.levels)
+    penalties = [1] * task.uploads + [0] * len(task.levels)
+    spoken = formula.shortest(count, task.on, task.off, task.weights, penalties, widths=widths)
+    return Tree(spoken, sum(task.weights[leaf.variable] for leaf in formula.leaves(spoken)), task)
 
 
-def _tree(task: Task, known: dict[tuple[int, int], Tree]) -> Tree:
-    if (task.on, task.off) not in known:
-        count = task.uploads + len(task.levels)
-        penalties = [1] * task.uploads + [0] * len(task.levels)
-        spoken = formula.shortest(count, task.on, task.off, task.weights, penalties)
-        cost = sum(task.weights[leaf.variable] for leaf in formula.leaves(spoken))
-        known[(task.on, task.off)] = Tree(spoken, cost, task)
-    return known[(task.on, task.off)]
-
-
-def _fit(task: Task, known: dict[tuple[int, int], Tree], depth: int) -> tuple[Tree, ...]:
-    whole = _tree(task, known)
+def trees_of(task: Task, depth: int = _SPLIT_DEPTH_MAX) -> tuple[Tree, ...]:
+    """One tree, or several disjoint ones where one has too many leaves. Not all need fit: look at `leaves`."""
+    whole = tree_of(task)
     if whole.leaves <= RECIPIENT_LEAVES_MAX or depth == 0:
         return (whole,)
     best: tuple[Tree, ...] = (whole,)
-    for column in formula.columns(task.uploads + len(task.levels)):
-        halves = [
-            Task(task.uploads, task.levels, task.on & side, task.off | (task.on & ~side), task.weights)
-            for side in (column, ~column)
-        ]
-        parts = tuple(tree for half in halves if half.on for tree in _fit(half, known, depth - 1))
+    for halves in _promising(task):
+        parts = tuple(tree for half in halves for tree in trees_of(half, depth - 1))
         if _rank(parts) < _rank(best):
             best = parts
     return best
+
+
+def _promising(task: Task) -> list[tuple[Task, ...]]:
+    """The splits on one variable whose halves look shortest."""
+    found: list[tuple[tuple[int, int, int], int, tuple[Task, ...]]] = []
+    for index, column in enumerate(formula.columns(task.uploads + len(task.levels))):
+        halves = tuple(
+            half
+            for side in (column, ~column)
+            if (half := replace(task, on=task.on & side, off=task.off | (task.on & ~side))).on
+        )
+        if len(halves) > 1:
+            found.append((_rank([tree_of(half, formula.QUICK) for half in halves]), index, halves))
+    found.sort(key=lambda entry: entry[:2])
+    return [halves for _, _, halves in found[:_SPLITS_MAX]]
 
 
 def _rank(trees: Sequence[Tree]) -> tuple[int, int, int]:

@@ -20,7 +20,7 @@ from audsql.source import Span
 
 __all__ = ["Shape", "physical_lines", "shape_of"]
 
-RECORD_BYTES_MAX = 1_000_000  # a longer line is a damaged file, or an attack
+RECORD_BYTES_MAX = 1 << 20  # a longer line is a damaged file, or an attack
 _BLOCK_BYTES = 1 << 24
 _LF, _QUOTE = 10, 34
 Places = NDArray[np.int64]

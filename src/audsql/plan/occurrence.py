@@ -14,7 +14,7 @@ __all__ = ["WINDOW_HOURS_DEFAULT", "Known", "Verdict", "judge", "not_after"]
 
 WINDOW_HOURS_DEFAULT = 6
 
-Action = Literal["send", "schedule", "update", "keep", "resume", "sent", "attention", "past", "edited"]
+Action = Literal["send", "schedule", "update", "keep", "resume", "sent", "closed", "attention", "past", "edited"]
 
 _STARTED = ("sending", "done", "in_doubt", "failed")
 _CLOSED = ("missed", "in_doubt", "failed")
@@ -23,7 +23,7 @@ _CLOSED = ("missed", "in_doubt", "failed")
 @dataclass(frozen=True, slots=True)
 class Known:
     """An occurrence as the state records it: `state` is planned, scheduled, sending, done, missed,
-    in_doubt, failed or cancelled; `definition` the digest that was approved."""
+    in_doubt, failed, cancelled or closed; `definition` the digest that was approved."""
 
     scheduled: str
     state: str
@@ -35,8 +35,9 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`send`: first time, due now · `schedule`: first time, due later · `update`: approved earlier, edited
-    since · `keep`: approved, waiting · `resume`: begun · `sent` · `attention`: needs a person · `past`: its
-    time had passed before it was ever applied · `edited`: sent, and changed since."""
+    since · `keep`: approved, waiting · `resume`: begun · `sent` · `closed`: a person said that it was not
+    sent, and it is not sent again under this name and time · `attention`: needs a person · `past`: its time
+    had passed before it was ever applied · `edited`: sent, and changed since."""
 
     action: Action
     known: Known | None
@@ -57,6 +58,8 @@ def judge(scheduled: str, at: datetime | None, definition: str, known: tuple[Kno
         if at is not None and at < now:
             return Verdict("past", None)
         return Verdict("send" if at is None or at == now else "schedule", None)
+    if same.state == "closed":
+        return Verdict("closed", same)
     if same.definition != definition and same.state in _STARTED:
         return Verdict("edited", same)
     if same.state in _CLOSED:

@@ -75,7 +75,6 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
     state, problems = state_of(opened)
     if state is None:
         return ApplyOutcome(None, problems, 1)
-    keep: Callable[[], None] = lambda: None  # noqa: E731
     if document is None:
         try:
             planned, problems = make(opened, remote, state, options.as_of, options.accept_shrunk)
@@ -83,7 +82,7 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
             return ApplyOutcome(None, (failure.diagnostic,), 1)
         if planned is None:
             return ApplyOutcome(None, problems, _refusal_code(problems))
-        document, keep = planned.document, planned.keep_audiences
+        document = planned.document
     refusals = _refusals(opened, remote, state, document, options)
     if refusals:
         return ApplyOutcome(None, refusals, 5)
@@ -95,7 +94,7 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
         remote,
         options,
         "apply",
-        lambda context: _execute(context, document, resuming, keep),
+        lambda context: _execute(context, document, resuming),
         document["digest"],
     )
 
@@ -110,16 +109,14 @@ def _interrupted(state: State, digest: str) -> bool:
     return applied is not None and applied.outcome is None
 
 
-def _execute(context: Context, document: Document, resuming: bool, keep: Callable[[], None]) -> int:
-    from audsql.apply.run import carry_out, execute
+def _execute(context: Context, document: Document, resuming: bool) -> int:
+    from audsql.apply.run import carry_out, execute, renew_pins
 
     if not document["summary"]["changes"] and not resuming:
         # Nothing to approve; what is due by now, and what may be deleted by now, is still done.
+        renew_pins(context, document)
         return carry_out(context)
-    code = execute(context, document, document["digest"], resuming)
-    if code in (0, 7):
-        keep()
-    return code
+    return execute(context, document, document["digest"], resuming)
 
 
 def _refusals(
@@ -206,6 +203,7 @@ def _with_context(
         _recall_pace(remote, store)
         before = store.snapshot()
         try:
+            _record_overrides(context)
             code = work(context)
         except Stop as stop:
             context.diagnostics.extend(stop.diagnostics)
@@ -245,6 +243,16 @@ def _alive(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def _record_overrides(context: Context) -> None:
+    """What a person allowed against a guard, and why, stays in the history."""
+    from audsql.apply.state import Resolution
+
+    options = context.options
+    for name in sorted(options.accept_shrunk):
+        row = Resolution(f"source.{name}", "accept-shrunk", options.reason, options.holder, context.steady_now())
+        context.write("guard.overridden", row)
 
 
 def _recall_pace(remote: Remote, store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,6 @@ from audsql.session.sets import engine_of
 if TYPE_CHECKING:
     from audsql.apply.state import State
     from audsql.apply.store import Store
-    from audsql.data.engine import Engine
     from audsql.plan.plan import PlanInputs
 
 __all__ = ["PlanOutcome", "Planned", "make", "open_store", "plan", "state_of"]
@@ -33,14 +31,17 @@ class PlanOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
+    """A plan and what it was made from."""
+
     inputs: PlanInputs
     document: dict[str, Any]
-    diagnostics: tuple[Diagnostic, ...]
-    keep_audiences: Callable[[], None]
 
 
-def plan(opened: Opened, as_of: datetime | None, ports: object = None) -> PlanOutcome:
-    """What an apply would do now. Reads files, the state and LINE; changes nothing."""
+def plan(opened: Opened, as_of: datetime | None, accepted: frozenset[str] = frozenset()) -> PlanOutcome:
+    """What an apply would do now. Reads files, the state and LINE; changes nothing.
+
+    `accepted`: lists whose shrinking a person accepts (guard.shrunk).
+    """
     problems = check(opened)
     if opened.analysis is None or has_errors(problems):
         return PlanOutcome(None, problems)
@@ -51,7 +52,7 @@ def plan(opened: Opened, as_of: datetime | None, ports: object = None) -> PlanOu
         if state is None:
             return PlanOutcome(None, (*problems, *found))
         try:
-            planned, found = make(opened, remote, state, as_of, frozenset())
+            planned, found = make(opened, remote, state, as_of, accepted)
         except EngineFailure as failure:
             return PlanOutcome(None, (*problems, failure.diagnostic))
         document = planned.document if planned else None
@@ -89,23 +90,7 @@ def make(
     )  # fmt: skip
     verdicts = guards(inputs, desired_of(inputs), accepted)
     document = make_plan(inputs, verdicts)
-    keep = _audience_keeper(engine, opened, bound)
-    return Planned(inputs, document, (*diagnostics, *verdicts), keep), (*diagnostics, *verdicts)
-
-
-def _audience_keeper(engine: Engine, opened: Opened, bound: Any) -> Callable[[], None]:
-    """Keeps the sets of all audiences, so that the next plan can say who enters and who leaves."""
-
-    def keep() -> None:
-        from audsql.compile.bounds import bounds
-
-        assert opened.analysis is not None
-        for audience in opened.analysis.project.audiences:
-            low, high = bounds(audience.expression)
-            people = engine.evaluate(low if high is None else high, bound.world.people)
-            engine.save(f"audience.{audience.name}", people)
-
-    return keep
+    return Planned(inputs, document), (*diagnostics, *verdicts)
 
 
 def state_of(opened: Opened) -> tuple[State | None, tuple[Diagnostic, ...]]:

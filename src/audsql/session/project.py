@@ -77,8 +77,9 @@ def check(opened: Opened) -> tuple[Diagnostic, ...]:
 
 
 def check_text(text: str) -> tuple[Diagnostic, ...]:
-    """The diagnostics of one text as a whole project, with every file that it names taken as there."""
+    """The diagnostics of one text as a whole project, its tests run, every file that it names taken as there."""
     from audsql.compile.project import compile_project
+    from audsql.testing import run_tests as run
 
     file, problems = parse_file(Source("spec.aud", text))
     analysis, findings = analyse((file,), name="spec", timezone="Asia/Tokyo")
@@ -87,6 +88,8 @@ def check_text(text: str) -> tuple[Diagnostic, ...]:
     bag.extend(findings)
     if not has_errors(bag.items):
         bag.extend(compile_project(analysis.project)[1])
+    if not has_errors(bag.items):
+        bag.extend(diagnostic for result in run(analysis) for diagnostic in result.diagnostics)
     return bag.sorted()
 
 

@@ -86,7 +86,7 @@ def _block(item: dict[str, Any], style: Style) -> Iterator[str]:
     gutter = max((len(str(mark.line)) for mark in marks), default=1)
     if marks:
         yield from _excerpts(marks, gutter, item, style)
-    elif item["path"]:
+    elif item["path"] and item["start"]:
         yield f"{' ' * gutter}{style.paint('blue', '-->')} {_where(item).removesuffix(': ')}"
     for kind in ("note", "help"):
         for text in item[f"{kind}s"]:

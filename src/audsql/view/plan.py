@@ -26,6 +26,7 @@ DELIVERY_SIGNS = {
     "sent": "=",
     "attention": "!",
     "past": "!",
+    "closed": ".",
     "edited": "!",
 }
 _ASCII_SIGNS = {"±": "+/-", "→": "->"}
