@@ -67,7 +67,7 @@ def _compile(expression: ir.Expression) -> tuple[CompiledDelivery, Program] | No
 
 
 @pytest.mark.parametrize("reading", [True, False])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(expression=expressions())
 def test_exactly_the_people_of_the_expression_are_reached_once(reading: bool, expression: ir.Expression) -> None:
     result = _compile(expression)
@@ -85,7 +85,7 @@ def test_exactly_the_people_of_the_expression_are_reached_once(reading: bool, ex
             assert send.bound is None or ir.evaluate(send.bound, person.own)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(expression=expressions())
 def test_requests_are_within_limits_and_nobody_unlisted_is_uploaded(expression: ir.Expression) -> None:
     result = _compile(expression)
@@ -106,7 +106,7 @@ def test_requests_are_within_limits_and_nobody_unlisted_is_uploaded(expression: 
             assert atom in ir.atoms_of(expression)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(expression=expressions())
 def test_empty_uploads_are_nobody(expression: ir.Expression) -> None:
     result = _compile(expression)
@@ -125,7 +125,7 @@ def test_empty_uploads_are_nobody(expression: ir.Expression) -> None:
                 assert len(got) == wanted(expression, person, not_includes_unknown=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(expression=expressions())
 def test_bounds_are_exact(expression: ir.Expression) -> None:
     assume(FRIENDS.key not in {atom.key for atom in ir.atoms_of(expression)})

@@ -25,6 +25,8 @@ _OPENING = {closing: opening for opening, closing in _CLOSING.items()}
 _LATER_RULES = frozenset({"require", "quiet", "cap"})
 _LATER_ENTRIES = frozenset({"every", "fresh"})
 _LATER_CALLS = frozenset({"sample"})
+# Words that begin a line of a block; within other brackets they show that one was not closed.
+_ITEM_WORDS = frozenset({"given", "expect", "prove", "always", "verb"})
 _KEY_TERMINALS = frozenset({"KEY", "KEY_TO", "KEY_ID", "KEY_EXPECT", "KEY_AT"})
 
 
@@ -158,7 +160,7 @@ def _brackets(case: _Case) -> Diagnostic | None:
         return _unclosed(case, opened) if outer else _stray(case.tokens, case.failure.index, opened)
     if opened is None:
         return None
-    if case.at_end or (case.tokens.kinds[opened] != "{" and _is_key(case)):
+    if case.at_end or (case.tokens.kinds[opened] != "{" and (_is_key(case) or case.found in _ITEM_WORDS)):
         return _unclosed(case, opened)
     return None
 
@@ -187,6 +189,10 @@ def _stray(tokens: Tokens, index: int, opened: int | None = None) -> Diagnostic:
 
 def _missing(case: _Case) -> Diagnostic | None:
     """Something of a kind that has a word of its own is missing."""
+    tokens, index = case.tokens, case.failure.index
+    if case.kind == ":" and index > 1 and tokens.kinds[index - 2] == ":":
+        # `file:  id: user_id`: the next key was taken for the value that is not there.
+        return error("AUD0131", tokens.span(index - 1, index - 1), found=_shown(tokens, index - 1), word=None)
     expected = case.expected
     code = None
     if {"NAME", "LPAR"} <= expected:
