@@ -1,6 +1,6 @@
 # Each target sets itself up on a machine that has only Python 3.11 and pip.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -33,10 +33,10 @@ sweep: $(READY) ## the long runs: every kill point, thousands of random worlds
 	@AUDSQL_SWEEP=1 $(BIN)/python -m pytest -n $(WORKERS) tests/properties tests/simulation
 
 bench: $(READY) ## evaluation over a million people, against plain SQL in the same run
-	@$(BIN)/python tests/bench/run.py
+	@$(BIN)/python tests/bench/bench_eval.py
 
 spec: $(READY) ## the runnable cases of the language's rules
-	@$(BIN)/python -m pytest -n $(WORKERS) tests/test_spec.py tests/test_catalog.py
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/spec tests/test_catalog.py
 
 check: $(READY) ## check every example
 	@for folder in examples/*/; do $(BIN)/audsql check --project "$$folder" || exit 1; done

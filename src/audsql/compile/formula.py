@@ -190,7 +190,10 @@ def shortest(
         for formula in _covers(tables, full, on, off):
             if all(leaf in costs for leaf in leaves(formula)):
                 best = _better(best, _total(formula, costs), formula)
+    least = sum(weights[index] for index in range(count) if _matters(tables[index], 1 << index, on, off))
     for width in widths or _widths(count):
+        if best is not None and best[0][0] <= least:
+            break
         search = _Search(tuple(literals), full, tables, width, _STEPS_MAX)
         best = _better(best, *_find(search, on, off))
         if search.steps_left <= 0:
@@ -198,6 +201,11 @@ def shortest(
     if best is None:
         raise ValueError("no width to search with")
     return best[1]
+
+
+def _matters(column: int, shift: int, on: int, off: int) -> bool:
+    """Whether two rows that differ in this variable alone must differ in value: then it takes a leaf."""
+    return bool(((on & ~column) << shift | (on & column) >> shift) & off)
 
 
 def _widths(count: int) -> tuple[int, ...]:

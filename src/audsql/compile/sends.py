@@ -40,6 +40,7 @@ __all__ = ["Compiled", "compile_one"]
 SENDS_MAX = RATES["narrowcast"][0]
 """Narrowcasts of one delivery: what LINE lets an account send within an hour."""
 _LABEL_CHARACTERS_MAX = 60
+_EXPRESSION_CHARACTERS_MAX = 400
 _SEARCHED_MAX = 4
 """Encodings of one number of uploads whose trees are searched well; the most promising at a quick look."""
 _SPLIT_MAX = 2
@@ -242,7 +243,7 @@ def _narrowcasts(job: _Job, split: Split) -> _Result:
                 delivery=job.name,
                 needed=needed,
                 limit=FILTER_LEAVES_MAX,
-                expression=job.words(part.rest),
+                expression=_shortened(job.words(part.rest), _EXPRESSION_CHARACTERS_MAX),
             )
     weights = [len(job.names[atom.key].leaves) for atom in split.lines]
     for part in parts:
@@ -259,14 +260,8 @@ def _narrowcasts(job: _Job, split: Split) -> _Result:
 
 
 def _too_wide(job: _Job, needed: int, expression: ir.Expression) -> Diagnostic:
-    return error(
-        "AUD0401",
-        job.span,
-        delivery=job.name,
-        needed=needed,
-        limit=RECIPIENT_LEAVES_MAX,
-        expression=job.words(expression),
-    )
+    words = _shortened(min(job.words(expression), job.words(job.function), key=len), _EXPRESSION_CHARACTERS_MAX)
+    return error("AUD0401", job.span, delivery=job.name, needed=needed, limit=RECIPIENT_LEAVES_MAX, expression=words)
 
 
 def _best_cover(split: Split, ways: Sequence[Way], weights: Sequence[int]) -> _Cover:
@@ -341,12 +336,16 @@ def _upload(job: _Job, split: Split, mask: int, negated: bool) -> UploadFunction
     account = job.delivery.account
     expression = own_expression(split, cell_function(split, mask))
     return UploadFunction(
-        upload_key(account, expression), account, expression, _shortened(job.words(expression)), negated
+        upload_key(account, expression),
+        account,
+        expression,
+        _shortened(job.words(expression), _LABEL_CHARACTERS_MAX),
+        negated,
     )
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LABEL_CHARACTERS_MAX else text[: _LABEL_CHARACTERS_MAX - 3] + "..."
+def _shortened(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 3] + "..."
 
 
 def _sends(made: _Made, cover: _Cover, parts: Sequence[_Part]) -> _Result:

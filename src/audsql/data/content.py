@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -21,6 +21,7 @@ __all__ = ["LINES_SHOWN_MAX", "Content", "Text", "decode", "line_list", "line_of
 
 FILE_BYTES_MAX = 4_000_000_000  # what is read into memory at most
 LINES_SHOWN_MAX = 5
+_PIECE_BYTES = 1 << 22
 _SIGNATURES = (
     (b"PK\x03\x04", "XLSX/ZIP"),
     (b"\x1f\x8b", "GZIP"),
@@ -33,6 +34,7 @@ _SIGNATURES = (
     (b"7z\xbc\xaf", "7-Zip"),
     (b"SQLite format 3\0", "SQLite"),
 )
+# What CP932 leaves undefined is decoded to these.
 _UNDEFINED_CP932 = "\x80\uf8f0\uf8f1\uf8f2\uf8f3"
 _CONTROL_BYTES = bytes(value for value in range(32) if value not in b"\0\t\n\x0b\x0c\r")
 
@@ -149,21 +151,13 @@ def decode(content: Content, span: Span | None) -> Text | Diagnostic:
         data, encoding = data[3:], "utf-8-sig"
     if data.isascii():
         return Text(data, encoding)
-    try:
-        data.decode("utf-8")
+    fault = _utf8_fault(data)
+    if fault is None:
         return Text(data, encoding)
-    except UnicodeDecodeError as failure:
-        if encoding == "utf-8-sig" or _cut_off(data, failure):
-            return _undecodable(content, span, data, failure)
-    try:
-        text = data.decode("cp932")
-    except UnicodeDecodeError as failure:
-        return _undecodable(content, span, data, failure)
-    # Bytes that CP932 leaves undefined come out as these.
-    stray = [at for at in map(text.find, _UNDEFINED_CP932) if at >= 0]
-    if stray:
-        return error("AUD1008", span, file=content.file, line=text.count("\n", 0, min(stray)) + 1)
-    return Text(text.encode("utf-8"), "cp932")
+    if encoding == "utf-8-sig" or (fault.cut_off and not data[: fault.offset].isascii()):
+        return _undecodable(content, span, data, fault)
+    converted = _from_cp932(data)
+    return Text(converted, "cp932") if isinstance(converted, bytes) else _undecodable(content, span, data, converted)
 
 
 def _not_text(content: Content, span: Span | None) -> Diagnostic | None:
@@ -193,13 +187,55 @@ def _looks_utf16(data: bytes) -> bool:
     return len(head) >= 4 and max(even, odd) * 3 > len(head) and min(even, odd) == 0
 
 
-def _cut_off(data: bytes, failure: UnicodeDecodeError) -> bool:
-    """Good UTF-8 with other than ASCII signs up to a last character that lacks its end."""
-    return failure.reason == "unexpected end of data" and not data[: failure.start].isascii()
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Where decoding fails; `cut_off`: at the very end, within a character."""
+
+    offset: int
+    cut_off: bool
 
 
-def _undecodable(content: Content, span: Span | None, data: bytes, failure: UnicodeDecodeError) -> Diagnostic:
-    line = line_of(data, failure.start)
-    if failure.end >= len(data) and failure.reason in ("unexpected end of data", "incomplete multibyte sequence"):
+def _pieces(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(offset, bytes) in whole lines: no character of either encoding holds a line feed. Decoding all at
+    once would take several times the file's size in memory."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + _PIECE_BYTES) + 1 or len(data)
+        yield start, data[start:end]
+        start = end
+
+
+def _utf8_fault(data: bytes) -> _Fault | None:
+    for start, piece in _pieces(data):
+        try:
+            piece.decode("utf-8")
+        except UnicodeDecodeError as failure:
+            return _fault(data, start, failure)
+    return None
+
+
+def _from_cp932(data: bytes) -> bytes | _Fault:
+    converted = []
+    for start, piece in _pieces(data):
+        try:
+            text = piece.decode("cp932")
+        except UnicodeDecodeError as failure:
+            return _fault(data, start, failure)
+        stray = [at for at in map(text.find, _UNDEFINED_CP932) if at >= 0]
+        if stray:
+            return _Fault(start + len(text[: min(stray)].encode("cp932")), False)
+        converted.append(text.encode("utf-8"))
+    return b"".join(converted)
+
+
+def _fault(data: bytes, start: int, failure: UnicodeDecodeError) -> _Fault:
+    at_end = start + failure.end >= len(data)
+    cut_off = at_end and failure.reason in ("unexpected end of data", "incomplete multibyte sequence")
+    return _Fault(start + failure.start, cut_off)
+
+
+def _undecodable(content: Content, span: Span | None, data: bytes, fault: _Fault) -> Diagnostic:
+    line = line_of(data, fault.offset)
+    if fault.cut_off:
         return error("AUD1009", span, file=content.file, line=line)
     return error("AUD1008", span, file=content.file, line=line)

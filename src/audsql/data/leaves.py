@@ -1,8 +1,9 @@
 """Row and people conditions as SQL over typed columns.
 
 No text of the user stands in the SQL: columns are numbered (`x3` the text of column 3, `n3` its number,
-`t3` its time, `b3` its truth value) and values are bound. Numbers are whole multiples of 10**-9, times are
-microseconds since 1970 UTC, so every comparison is exact. Rules: specs/data.md, conditions.*.
+`h3` the number times 10**9, `t3` its time, `b3` its truth value) and values are bound. Numbers are decimals
+of 9 places, times are microseconds since 1970 UTC, so every comparison is exact. Rules: specs/data.md,
+conditions.*.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _MICROSECONDS_MIN = -(2**61)  # doubled, it still fits 64 bits
 _OPERATORS = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _TIMES = {"at least": ">=", "at most": "<=", "exactly": "="}
 
-TypedColumn = tuple[str, str]  # (x, n, t or b, column name)
+TypedColumn = tuple[str, str]  # (x, n, h, t or b, column name)
 Sql = tuple[str, tuple[object, ...]]
 
 
@@ -149,8 +150,8 @@ def columns_needed(leaf: Leaf, time_column: str | None) -> frozenset[TypedColumn
                 needed.add(("t", time_column or ""))
     for condition in leaf.people:
         match condition:
-            case Aggregate(_, column, _, value):
-                needed.add((_letter(value), column))
+            case Aggregate(function, column, _, value):
+                needed.add((_aggregated(function, value), column))
             case Latest(column, _, value):
                 needed.update(((_letter(value), column), ("t", time_column or "")))
             case Times():
@@ -168,6 +169,11 @@ def _letter(value: object) -> str:
             return "t"
         case _:
             return "x"
+
+
+def _aggregated(function: str, value: object) -> str:
+    letter = _letter(value)
+    return "h" if (function, letter) == ("avg", "n") else letter
 
 
 def values_of(leaf: Leaf) -> Iterable[object]:
@@ -243,7 +249,11 @@ def _window_sql(start: int | None, end: int | None, time: str) -> Sql:
 
 def _compare(column: str, operator: str, value: object, naming: Naming) -> Sql:
     typed = naming.typed(_letter(value), column)
-    return f"{typed} {_OPERATORS[operator]} ?", (_bound(value, naming.zone),)
+    return f"{typed} {_OPERATORS[operator]} {_place(value)}", (_bound(value, naming.zone),)
+
+
+def _place(value: object) -> str:
+    return f"CAST(? AS DECIMAL(38, {DECIMALS}))" if _letter(value) == "n" else "?"
 
 
 def _bound(value: object, zone: ZoneInfo) -> object:
@@ -251,7 +261,7 @@ def _bound(value: object, zone: ZoneInfo) -> object:
         case bool():
             return value
         case Decimal() | int():
-            return int(Decimal(value).scaleb(DECIMALS))
+            return f"{Decimal(value):.{DECIMALS}f}"
         case datetime():
             return microseconds(value, zone)
         case _:
@@ -266,12 +276,14 @@ def _people_sql(condition: PeopleCondition, where: Sql, naming: Naming) -> Sql:
             return f"count(*) {chosen} {_TIMES[bound]} ?", (*filter_values, count)
         case Aggregate("avg", column, operator, value):
             # The sum against value times count: no division, so no rounding.
-            typed = naming.typed(_letter(value), column)
+            typed = naming.typed(_aggregated("avg", value), column)
             text = f"sum({typed}) {chosen} {_OPERATORS[operator]} CAST(? AS HUGEINT) * count({typed}) {chosen}"
-            return text, (*filter_values, _bound(value, naming.zone), *filter_values)
+            exact = _bound(value, naming.zone)
+            whole = int(exact.replace(".", "")) if isinstance(exact, str) else exact
+            return text, (*filter_values, whole, *filter_values)
         case Aggregate(function, column, operator, value):
             typed = naming.typed(_letter(value), column)
-            text = f"{function}({typed}) {chosen} {_OPERATORS[operator]} ?"
+            text = f"{function}({typed}) {chosen} {_OPERATORS[operator]} {_place(value)}"
             return text, (*filter_values, _bound(value, naming.zone))
         case Latest(column, operator, value):
             # The latest time and, in the lowest bit, whether a row of that time compares so.

@@ -206,7 +206,7 @@ def _evaluate(
     latest = None
     if form.time_column and ("t", form.time_column) in needed:
         latest = connection.execute(f"SELECT max({naming.typed('t', form.time_column)}) FROM {source}").fetchone()[0]
-    blank = connection.execute("SELECT count(*) FROM typed WHERE high IS NULL").fetchone()[0]
+    blank = connection.execute("SELECT count(*) FROM typed WHERE person IS NULL").fetchone()[0]
     return TableResult(ids, truth, blank, latest, ())
 
 
@@ -273,7 +273,7 @@ def _name_people(connection: Any, number: int, kind: IdKind) -> tuple[str, ...]:
 
 # --- typed columns ----------------------------------------------------------------------------------
 
-_TYPE_CODES = {"n": "AUD1040", "t": "AUD1041", "b": "AUD1042"}
+_TYPE_CODES = {"n": "AUD1040", "h": "AUD1040", "t": "AUD1041", "b": "AUD1042"}
 
 
 def _type_columns(
@@ -288,12 +288,11 @@ def _type_columns(
     """The table `typed`; AUD1040 to AUD1042 for cells that are not what a condition takes them for."""
     projections = typed_sql({(letter, numbers[column]) for letter, column in needed})
     if kind == "user_id":
-        digits = [f"TRY_CAST('0x' || substr(c{id_number}, {at}, 16) AS UBIGINT)" for at in (2, 18)]
-        source = "raw"
+        # 32 hexadecimal digits are a UUID without its hyphens.
+        person, source = f"CAST(TRY_CAST(substr(c{id_number}, 2) AS UUID) AS UHUGEINT) AS person", "raw"
     else:
-        digits = ["person", "CASE WHEN person IS NULL THEN NULL ELSE 0::UBIGINT END"]
-        source = f"raw LEFT JOIN people ON spelling = c{id_number}"
-    columns = [f"{digits[0]} AS high", f"{digits[1]} AS low", "raw.rowid AS record", *projections]
+        person, source = "CAST(person AS UHUGEINT) AS person", f"raw LEFT JOIN people ON spelling = c{id_number}"
+    columns = [person, "raw.rowid AS record", *projections]
     connection.execute(f"CREATE TABLE typed AS SELECT {', '.join(columns)} FROM {source}")
     found = []
     for letter, column in sorted(needed):
@@ -320,6 +319,9 @@ def _type_problems(connection: Any, bad: str, code: str, column: str, shape: Sha
 # --- people -----------------------------------------------------------------------------------------
 
 
+_WORDS = ("CAST(person >> 64 AS UBIGINT) AS high", f"CAST(person & {2**64 - 1}::UHUGEINT AS UBIGINT) AS low")
+
+
 def _people(
     connection: Any, source: str, kind: IdKind, texts: tuple[str, ...], leaves: Sequence[Leaf], naming: Naming
 ) -> tuple[Ids, dict[str, NDArray[np.bool_]]]:
@@ -331,13 +333,14 @@ def _people(
         parts = [leaf_sql(leaf, naming) for leaf in part]
         columns = [f"coalesce({sql}, false) AS a{at}" for at, (sql, _) in enumerate(parts)]
         values = [value for _, bound in parts for value in bound]
-        sql = f"SELECT {', '.join(['high', 'low', *columns])} FROM {source} WHERE high IS NOT NULL GROUP BY high, low"
+        chosen = ", ".join((*_WORDS, *columns))
+        sql = f"SELECT {chosen} FROM {source} WHERE person IS NOT NULL GROUP BY person"
         # Ordered, so that the rows of two queries belong to the same people.
-        ordered = f"{sql} ORDER BY high, low" if len(leaves) > _LEAVES_PER_QUERY else sql
+        ordered = f"{sql} ORDER BY person" if len(leaves) > _LEAVES_PER_QUERY else sql
         found = connection.execute(ordered, values).fetchnumpy()
         high, low = np.asarray(found["high"], np.uint64), np.asarray(found["low"], np.uint64)
         truth |= {leaf.key: np.asarray(found[f"a{at}"], np.bool_) for at, leaf in enumerate(part)}
     if kind == "user_id":
         return Ids(kind, high, low), truth
     none = np.empty(0, np.uint64)
-    return Ids(kind, none, none, tuple(texts[person] for person in high.tolist())), truth
+    return Ids(kind, none, none, tuple(texts[person] for person in low.tolist())), truth

@@ -27,16 +27,19 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local times have no zone of thei
 
 
 def typed_sql(columns: Collection[tuple[str, int]]) -> list[str]:
-    """Projections of raw columns: `x` text, `n` number times 10**9, `b` truth value; `l` local time or `z` instant.
+    """Projections of raw columns: `x` text, `n` number, `h` number times 10**9 (an integer, for averages),
+    `b` truth value; `l` local time or `z` instant.
 
     `columns`: pairs of letter and column number. A cell that is not what the letter says gives NULL.
     """
-    projections = [_text(number) for number in sorted({number for _, number in columns})]
+    texts = {number for letter, number in columns if letter == "x"}
+    projections = [_text(number, number in texts) for number in sorted({number for _, number in columns})]
     for letter, number in sorted(columns):
         cell = f"c{number}"
         if letter == "n":
-            scaled = f"CAST(CAST({cell} AS DECIMAL(38, {DECIMALS})) * {10**DECIMALS} AS HUGEINT)"
-            projections.append(f"CASE WHEN regexp_full_match({cell}, '{_NUMBER}') THEN {scaled} END AS n{number}")
+            projections.append(f"{_number(cell)} AS n{number}")
+        elif letter == "h":
+            projections.append(f"CAST({_number(cell)} * {10**DECIMALS} AS HUGEINT) AS h{number}")
         elif letter == "b":
             projections.append(f"CASE lower({cell}) WHEN 'true' THEN true WHEN 'false' THEN false END AS b{number}")
         elif letter == "t":
@@ -44,17 +47,24 @@ def typed_sql(columns: Collection[tuple[str, int]]) -> list[str]:
     return projections
 
 
-def _text(number: int) -> str:
-    return f"nfc_normalize(nullif(c{number}, '')) AS x{number}"
+def _text(number: int, compared: bool) -> str:
+    given = f"nullif(c{number}, '')"
+    return f"{f'nfc_normalize({given})' if compared else given} AS x{number}"
+
+
+def _number(cell: str) -> str:
+    return f"CASE WHEN regexp_full_match({cell}, '{_NUMBER}') THEN CAST({cell} AS DECIMAL(38, {DECIMALS})) END"
 
 
 def _time(cell: str, number: int) -> list[str]:
     # TIMESTAMP would drop an offset and TIMESTAMPTZ would take its absence for UTC, so the two
     # shapes are told apart first. There is no year 0000.
     local = f"epoch_us(TRY_CAST({cell} AS TIMESTAMP))"
-    instant = f"epoch_us(TRY_CAST(replace(replace(replace({cell}, ' +', '+'), ' -', '-'), ' Z', 'Z') AS TIMESTAMPTZ))"
+    closed = f"replace(replace(replace({cell}, ' +', '+'), ' -', '-'), ' Z', 'Z')"
+    instant = f"epoch_us(coalesce(TRY_CAST({cell} AS TIMESTAMPTZ), TRY_CAST({closed} AS TIMESTAMPTZ)))"
+    likely = f"{cell} >= '0001' AND NOT contains({cell}, '+')"
     return [
-        f"CASE WHEN {cell} >= '0001' AND regexp_full_match({cell}, '{_LOCAL}') THEN {local} END AS l{number}",
+        f"CASE WHEN {likely} AND regexp_full_match({cell}, '{_LOCAL}') THEN {local} END AS l{number}",
         f"CASE WHEN {cell} >= '0001' AND regexp_full_match({cell}, '{_INSTANT}') THEN {instant} END AS z{number}",
     ]
 

@@ -12,7 +12,8 @@ from audsql.diag import has_errors
 from audsql.meaning.expressions import walk
 from audsql.meaning.ir import Project
 from audsql.session.planning import state_of
-from audsql.session.project import Opened, check, compiled
+from audsql.session.project import Opened, check
+from audsql.source import Span
 from audsql.syntax import ast
 
 __all__ = ["doctor", "graph", "status"]
@@ -75,6 +76,7 @@ def graph(opened: Opened) -> Document:
         return {"kind": "audsql.graph", "nodes": [], "edges": []}
     project = opened.analysis.project
     nodes: list[Document] = []
+    places = _places(opened)
     edges: set[tuple[str, str]] = set()
     for kind, rows in (
         ("account", project.accounts), ("upload", project.uploads), ("table", project.tables),
@@ -82,7 +84,7 @@ def graph(opened: Opened) -> Document:
         ("policy", project.policies),
     ):  # fmt: skip
         for row in rows:
-            nodes.append(_node(kind, row))
+            nodes.append(_node(kind, row, places.get((kind, row.name))))
     for delivery in project.deliveries:
         edges |= {(f"delivery.{delivery.name}", f"message.{name}") for name in delivery.messages}
         edges |= {(f"delivery.{delivery.name}", f"policy.{name}") for name in delivery.policies}
@@ -128,8 +130,20 @@ def _mentions(source: str, expression: ast.Expression, addresses: dict[str, str]
         yield from ((source, addresses[name]) for name in names if name in addresses)
 
 
-def _node(kind: str, row: Any) -> Document:
-    span = row.span
+def _places(opened: Opened) -> dict[tuple[str, str], Span]:
+    """Where each statement stands, whole, by kind and name."""
+    found: dict[tuple[str, str], Span] = {}
+    for file in opened.files:
+        for statement in file.statements:
+            if isinstance(statement, ast.Block):
+                found[statement.kind, statement.name.text] = statement.span
+            elif isinstance(statement, ast.Audience | ast.Policy):
+                found[type(statement).__name__.lower(), statement.name.text] = statement.span
+    return found
+
+
+def _node(kind: str, row: Any, whole: Span | None) -> Document:
+    span = whole or row.span
     return {
         "address": f"{kind}.{row.name}",
         "kind": kind,
@@ -146,42 +160,46 @@ def _node(kind: str, row: Any) -> Document:
 def doctor(opened: Opened | None) -> Document:
     """What works here. Tokens are looked for, never shown."""
     checks = [
-        {"name": "python", "status": "ok", "detail": platform.python_version()},
-        {"name": "platform", "status": "ok", "detail": sys.platform},
+        _check("python", "ok", "doctor.version", text=platform.python_version()),
+        _check("platform", "ok", "doctor.version", text=sys.platform),
         _grammar(),
     ]
     if opened is not None and opened.config is not None:
         problems = check(opened)
         bad = sum(one.severity == "error" for one in problems)
-        checks.append({"name": "project", "status": "error" if bad else "ok", "detail": f"{bad}"})
+        checks.append(_check("project", "error" if bad else "ok", "doctor.problems", count=bad))
         checks += _accounts(opened)
         state, found = state_of(opened)
-        detail = found[0].code if found else f"serial {state.serial}" if state else ""
-        checks.append({"name": "state", "status": "error" if has_errors(found) else "ok", "detail": detail})
-        if not bad:
-            checks.append({"name": "deliveries", "status": "ok", "detail": str(len(compiled(opened)[0].deliveries))})
+        if state is None:
+            checks.append(_check("state", "error", "doctor.code", code=found[0].code))
+        else:
+            checks.append(_check("state", "ok", "doctor.serial", serial=state.serial))
     return {"kind": "audsql.doctor", "format_version": "1.0", "checks": checks}
+
+
+def _check(name: str, status: str, detail: str, **facts: Any) -> Document:
+    """`detail` is a word of the catalogue, `facts` what stands in it."""
+    return {"name": name, "status": status, "detail": detail, "facts": facts}
 
 
 def _grammar() -> Document:
     from audsql.syntax.parse import parse_expression
 
     _, problems = parse_expression("friends")
-    return {"name": "grammar", "status": "error" if has_errors(problems) else "ok", "detail": ""}
+    bad = has_errors(problems)
+    return _check("grammar", "error" if bad else "ok", "doctor.problems", count=len(problems))
 
 
 def _accounts(opened: Opened) -> list[Document]:
     assert opened.analysis is not None and opened.config is not None
     rows = []
     for account in opened.analysis.project.accounts:
-        there = bool(os.environ.get(account.token_variable))
         endpoint = opened.config.endpoints.get(account.name)
-        ok = there and endpoint is not None
-        rows.append(
-            {
-                "name": f"account {account.name}",
-                "status": "ok" if ok else "warning",
-                "detail": f"{endpoint or '-'} {account.token_variable} {'+' if there else '-'}",
-            }
-        )
+        name, variable = f"account {account.name}", account.token_variable
+        if endpoint is None:
+            rows.append(_check(name, "warning", "doctor.no_endpoint", account=account.name))
+        elif not os.environ.get(variable):
+            rows.append(_check(name, "warning", "doctor.no_token", endpoint=endpoint, variable=variable))
+        else:
+            rows.append(_check(name, "ok", "doctor.account", endpoint=endpoint, variable=variable))
     return rows

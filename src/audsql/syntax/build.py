@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Literal
 
 from audsql.diag import Diagnostic, error
@@ -338,7 +339,7 @@ def _verb(_making: Making, parts: list[Any], span: Span) -> ast.Verb:
 
 def _block(making: Making, parts: list[Any], span: Span) -> ast.Block:
     items = list(parts[3]) if isinstance(parts[3], list) else []
-    for at, (item, following) in enumerate(zip(items, items[1:], strict=False)):
+    for at, (item, following) in enumerate(pairwise(items)):
         if isinstance(item, ast.Entry) and item.key.text == "to" and _allows_empty(following):
             items[at] = ast.Entry(item.key, item.value, True, item.span.to(following.span))
             del items[at + 1]

@@ -40,7 +40,9 @@ class Failure:
     too_deep: bool = False
 
 
-def drive(table: Table, making: Making, start: str, first: int, stop: int, *, whole: bool = False) -> tuple[Any, int] | Failure:
+def drive(
+    table: Table, making: Making, start: str, first: int, stop: int, *, whole: bool = False
+) -> tuple[Any, int] | Failure:
     """What pieces `first` to `stop` make, and the piece after its end; or where that fails.
 
     It may end before `stop`; with `whole`, something behind the end is a failure.

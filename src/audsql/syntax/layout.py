@@ -116,9 +116,7 @@ def _brace(text: str, span: Span) -> int:
     return at
 
 
-def _tall(
-    text: str, head: str, brace: int, items: list[_Item], lines: list[_Line], comments: list[ast.Comment]
-) -> str:
+def _tall(text: str, head: str, brace: int, items: list[_Item], lines: list[_Line], comments: list[ast.Comment]) -> str:
     """One item a line, comments where they were, at most one blank line between two items."""
     spans = [item.span for item in items]
     elements: list[tuple[Span, int | None]] = [(span, number) for number, span in enumerate(spans)]
@@ -209,7 +207,7 @@ def _exceptions(rule: ast.ExcludeRule) -> str:
 def _entry_value(text: str, entry: ast.Entry) -> str:
     value = entry.value
     if isinstance(value, tuple):
-        return ", ".join(_id_column(part) if isinstance(part, ast.IdColumn) else value_text(part, text) for part in value)
+        return ", ".join(_part(text, part) for part in value)
     if isinstance(value, ast.PeopleRange):
         low, high = ("" if bound is None else str(bound) for bound in (value.low, value.high))
         return f"{low}..{high} people"
@@ -218,5 +216,7 @@ def _entry_value(text: str, entry: ast.Entry) -> str:
     return value_text(value, text)
 
 
-def _id_column(part: ast.IdColumn) -> str:
+def _part(text: str, part: ast.Value | ast.IdColumn) -> str:
+    if not isinstance(part, ast.IdColumn):
+        return value_text(part, text)
     return f"{name_text(part.kind)} = {name_text(part.column)}" if part.column else name_text(part.kind)

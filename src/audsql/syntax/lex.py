@@ -25,8 +25,11 @@ __all__ = ["REPORTED_MAX", "STATEMENT_WORDS", "Tokens", "escaped", "is_plain_nam
 
 # What begins a statement, those of later versions of the language included.
 STATEMENT_WORDS = frozenset(
-    "account upload table message audience delivery policy test split priority flow param for use moved removed".split()
-)
+    {
+        "account", "upload", "table", "message", "audience", "delivery", "policy", "test",
+        "split", "priority", "flow", "param", "for", "use", "moved", "removed",
+    }
+)  # fmt: skip
 # Problems with characters that are reported one by one in a text; more are counted.
 REPORTED_MAX = 100
 # Quotation marks that may be found open at the end of the text before the rest is given up.
@@ -129,7 +132,7 @@ class Tokens:
             self.count(start)
             return
         self.problem_places.append(start)
-        self.problems.append(error(code, Span(self.path, start, end), fixes=fixes, **facts))
+        self.problems.append(error(code, Span(self.path, start, end), labels=(), fixes=fixes, **facts))
 
 
 def lex(path: str, text: str) -> Tokens:

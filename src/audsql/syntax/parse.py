@@ -214,8 +214,9 @@ def _described(tokens: Tokens, statements: list[ast.Statement]) -> tuple[ast.Sta
             lines.append(tokens.comments[index].text)
             below = starts[index]
             index -= 1
-        described = bool(lines) and not isinstance(statement, ast.Bad)
-        done.append(replace(statement, description="\n".join(reversed(lines))) if described else statement)  # type: ignore[call-arg]
+        if lines and not isinstance(statement, ast.Bad):
+            statement = replace(statement, description="\n".join(reversed(lines)))
+        done.append(statement)
     return tuple(done)
 
 

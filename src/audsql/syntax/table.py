@@ -62,7 +62,7 @@ def parse_table() -> Table:
             return iter(())
 
     made = lark.Lark(_grammar_text(), parser="lalr", lexer=NoLexer, start=["statement", "expression"])
-    table = made.parser.parser._parse_table  # type: ignore[attr-defined]
+    table = made.parser.parser._parse_table
     numbers: dict[Any, int] = {}
     rules: list[Rule] = []
     rows: list[dict[str, int]] = [{} for _ in table.states]
@@ -76,7 +76,7 @@ def parse_table() -> Table:
                 origin = str(argument.origin.name)
                 rules.append(Rule(origin, len(argument.expansion), str(argument.alias or origin)))
             rows[state][symbol] = -1 - numbers[argument]
-    words, folded, marks = _spellings(made.terminals)
+    words, folded, marks = _spellings(list(made.terminals))
     spelled = {terminal: text for text, terminal in (*words.items(), *folded.items(), *marks.items())}
     return Table(tuple(rows), tuple(rules), dict(table.start_states), dict(table.end_states), words, folded, marks,
                  spelled)  # fmt: skip

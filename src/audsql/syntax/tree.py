@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 from functools import cache
+from typing import Any
 
 __all__ = ["flatten"]
 
@@ -18,13 +19,14 @@ def flatten(node: object) -> tuple[object, ...]:
             done.append(len(item))
             waiting.extend(reversed(item))
         elif is_dataclass(item):
-            done.append(type(item).__name__)
-            waiting.extend(getattr(item, name) for name in reversed(_counted(type(item))))
+            kind: Any = type(item)
+            done.append(kind.__name__)
+            waiting.extend(getattr(item, name) for name in reversed(_counted(kind)))
         else:
             done.append(item)
     return tuple(done)
 
 
 @cache
-def _counted(kind: type) -> tuple[str, ...]:
+def _counted(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.compare)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from audsql.diag import Diagnostic, Edit, Fact, Fix, Label, error, fix
+from audsql.diag import Diagnostic, Edit, Fix, Label, error, fix
 from audsql.source import Span
 from audsql.syntax.drive import DEPTH_MAX, Failure, accepted
 from audsql.syntax.lex import STATEMENT_WORDS, Tokens
@@ -220,11 +220,11 @@ def _cannot_stand(case: _Case) -> Diagnostic:
         near = nearest(case.tokens.word(case.failure.index), [word for word in words if word[0].isalpha()])
     fixes = (fix(case.span, near, safe=False),) if near else ()
     expected = tuple(f"`{word}`" for word in words[:_EXPECTED_MAX])
-    facts: dict[str, Fact] = {"expected": expected, "key": key, "near": near, "word": case.word}
     if case.at_end:
-        del facts["near"]
-        return error("AUD0136", case.span, **facts)
-    return error("AUD0110", case.span, fixes=fixes, found=case.found, **facts)
+        return error("AUD0136", case.span, expected=expected, key=key, word=case.word)
+    return error(
+        "AUD0110", case.span, fixes=fixes, found=case.found, expected=expected, key=key, near=near, word=case.word
+    )
 
 
 _CASES: tuple[Callable[[_Case], Diagnostic | None], ...] = (_too_deep, _later, _double_not, _brackets, _missing)

@@ -42,7 +42,7 @@ def tests(document: dict[str, Any], style: Style) -> str:
 
 
 def doctor(document: dict[str, Any], style: Style) -> str:
-    """One line a check: `{name, status: ok | warning | error, detail}`."""
+    """One line a check: `{name, status: ok | warning | error, detail, facts}`; `detail` names a word."""
     checks = document["checks"]
     width = max((cell_width(neutralise(check["name"])) for check in checks), default=0)
     marks = {status: word(f"doctor.{status}", style.language) for status in _STATUS_COLOURS}
@@ -50,8 +50,13 @@ def doctor(document: dict[str, Any], style: Style) -> str:
     lines = []
     for check in checks:
         mark = style.paint(_STATUS_COLOURS[check["status"]], left(marks[check["status"]], mark_width))
-        lines.append(f"{mark}  {left(neutralise(check['name']), width)}  {neutralise(str(check['detail']))}".rstrip())
+        lines.append(f"{mark}  {left(neutralise(check['name']), width)}  {_detail(check, style)}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def _detail(check: dict[str, Any], style: Style) -> str:
+    facts = {name: neutralise(fact) if isinstance(fact, str) else fact for name, fact in check["facts"].items()}
+    return word(check["detail"], style.language, **facts)
 
 
 def explanation(document: dict[str, Any], style: Style) -> str:
