@@ -22,6 +22,7 @@ from compile_make import (
     uploaded,
 )
 
+from audsql.compile.bind import without_empty
 from audsql.compile.bounds import bounds
 from audsql.compile.program import (
     AgeBetween,
@@ -289,3 +290,31 @@ def test_bounds(expression: ir.Expression, low: ir.Expression, high: ir.Expressi
     found_low, found_high = bounds(expression)
     assert to_words(found_low) == to_words(low)
     assert found_high == high
+
+
+def test_a_tree_that_is_too_wide_is_split_on_an_atom() -> None:
+    left = ir.land(tag("a"), ir.lor(*(tag(f"b{i}") for i in range(5))))
+    right = less(ir.lor(*(tag(f"c{i}") for i in range(5))), tag("a"))
+    done, _ = compiled(ir.lor(left, right))
+    leaves = [len(recipient_leaves(send.recipient)) for send in done.sends if isinstance(send, Narrowcast)]
+    assert leaves == [6, 6]
+
+
+def test_what_was_never_sent_is_dropped_from_a_tree() -> None:
+    first = delivery("first", ir.lor(clicked("m"), FEMALE))
+    second = delivery("second", less(uploaded("a"), received("first")))
+    program, problems = compile_project(project(sent("m"), first, second))
+    assert not problems
+    (upload,) = program.uploads
+    bound = without_empty(program.deliveries[1], program, frozenset({"redelivery(first; 0)"}))
+    (send,) = bound.sends
+    assert isinstance(send, Narrowcast)
+    assert send.recipient == AllOf((AudienceLeaf(upload.key), NoneOf(RedeliveryLeaf("first", 1))))
+    assert without_empty(bound, program, frozenset({upload.key})).sends == ()
+
+
+def test_friends_except_an_empty_list_is_everybody() -> None:
+    done, program = compiled(less(FRIENDS, uploaded("buyers")))
+    bound = without_empty(done, program, frozenset(done.uploads))
+    (send,) = bound.sends
+    assert isinstance(send, Narrowcast) and send.everybody and send.recipient is None and bound.uploads == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import random
 from decimal import Decimal
 from pathlib import Path
@@ -299,6 +300,26 @@ def test_big_table_keeps_its_order(tmp_path: Path) -> None:
     atom = Rows("t", (ColumnCompare("amount", ">", Decimal(0)),))
     _, problems, _ = evaluate(tmp_path, ("uid,amount\n" + "".join(lines)).encode(), atom)
     assert told(problems[0])["lines"] == tuple(str(place + 2) for place in bad)
+
+
+def test_many_leaves_take_several_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from audsql.data import tables
+
+    monkeypatch.setattr(tables, "_LEAVES_PER_QUERY", 2)
+    data = "uid,n\n" + "".join(f"{user_id(number)},{number % 7}\n" for number in range(500))
+    atoms = [Rows("t", (ColumnCompare("n", "=", str(digit)),)) for digit in range(7)]
+    members, problems, _ = evaluate(tmp_path, data.encode(), *atoms)
+    assert problems == ()
+    assert members == [[user_id(number) for number in range(digit, 500, 7)] for digit in range(7)]
+
+
+def test_killed_runs_leave_no_copies(tmp_path: Path) -> None:
+    left = tmp_path / ".audsql/cache/tmp/old"
+    left.mkdir(parents=True)
+    (left / "rows").write_text(A)
+    os.utime(left, (0, 0))
+    evaluate(tmp_path, f"uid\n{A}\n".encode())
+    assert list(left.parent.iterdir()) == []
 
 
 def test_upload_with_column_accepts_quotes(tmp_path: Path) -> None:

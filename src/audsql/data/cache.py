@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ _DIGEST_BYTES = 32
 _PREFIX_BYTES = len(_MAGIC) + _DIGEST_BYTES
 _ALIGNMENT = 16
 KEY_BYTES = 32
+STALE_SECONDS = 86_400
 ENTRIES_KEPT_MAX = 4_000
 
 
@@ -106,11 +108,21 @@ def read_entry(path: Path) -> Entry | None:
 def scratch_folder(cache: Path) -> Iterator[Path]:
     """A folder of its own for working files, removed at the end. Raises OSError."""
     make_folder(cache / "tmp")
+    _remove_stale(cache / "tmp")
     folder = Path(tempfile.mkdtemp(dir=cache / "tmp"))
     try:
         yield folder.resolve()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Working copies that a killed process left behind: they hold personal data."""
+    oldest = time.time() - STALE_SECONDS
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.stat().st_mtime < oldest:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def load_key(cache: Path) -> bytes:
@@ -123,14 +135,24 @@ def load_key(cache: Path) -> bytes:
         make_folder(cache)
         fresh = cache / f".key-{secrets.token_hex(8)}"
         _replace(fresh, [secrets.token_bytes(KEY_BYTES)], True)
-        # A link fails where another process was first: then theirs is the key.
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
+        _publish(fresh, path)
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise ValueError("damaged key")
     return key
+
+
+def _publish(fresh: Path, path: Path) -> None:
+    """Give a file its name unless another process was first."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        fresh.unlink()
+    except OSError:
+        # A file system without links.
+        os.replace(fresh, path)
+    else:
+        fresh.unlink()
 
 
 def trim(folder: Path) -> None:

@@ -140,10 +140,11 @@ class Rows:
     rows: tuple[RowCondition, ...] = ()
     people: tuple[PeopleCondition, ...] = ()
     world: World = field(default="own", init=False)
+    key: str = field(default="", init=False, compare=False, repr=False)
 
-    @property
-    def key(self) -> str:
-        return f"rows({self.table}; {_conditions_key(self.rows)}; {_conditions_key(self.people)})"
+    def __post_init__(self) -> None:
+        key = f"rows({self.table}; {_conditions_key(self.rows)}; {_conditions_key(self.people)})"
+        object.__setattr__(self, "key", key)
 
 
 @dataclass(frozen=True, slots=True)
