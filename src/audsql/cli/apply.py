@@ -63,7 +63,9 @@ def command(
 
     opened, console = open_project(project, env, lang)
     moment = parse_as_of(as_of, opened.config.timezone)
-    document = saved if saved is not None else _plan(ctx, opened, moment, accepted, console, output_format, auto_approve)
+    document = saved
+    if document is None:
+        document = _plan(ctx, opened, moment, accepted, console, output_format, auto_approve)
     options = session.ApplyOptions(moment, expect, accepted, reason, progress(console))
     finish(ctx, session.apply(opened, document, options), opened, console, output_format)
 

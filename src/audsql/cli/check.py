@@ -9,7 +9,7 @@ import click
 
 from audsql import __version__
 from audsql.cli.console import Console, emit, make_console, say
-from audsql.cli.exits import code_of
+from audsql.cli.exits import code_of_document
 from audsql.cli.options import format_option, project_options, texts_of
 
 __all__ = ["command"]
@@ -24,19 +24,33 @@ def command(ctx: click.Context, project: Path, env: str | None, lang: str | None
 
     Reads the specs and message files only: no data, no state, no network.
     """
+    from audsql.config import load_project
+    from audsql.session import remembered
+
+    loaded = load_project(project, env)
+    console = make_console(lang, loaded.config.language if loaded.config else None)
+    document = remembered.recall(project, loaded, console.language)
+    if document is None:
+        document, files = _checked(project, env, console)
+        remembered.keep(project, loaded, console.language, files, document)
+    show(document, output_format, console)
+    ctx.exit(code_of_document(document))
+
+
+def _checked(project: Path, env: str | None, console: Console) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The diagnostics document, and the files that were read for it besides the specs."""
     from audsql import session
     from audsql.diag import Bag
     from audsql.view.diagnostics import to_document
 
     opened = session.open_project(project, env)
-    console = make_console(lang, opened.config.language if opened.config else None)
     bag = Bag()
     bag.extend(opened.diagnostics)
     if opened.config is not None:
         bag.extend(session.check(opened))
-    document = to_document(bag.items, texts_of(opened), console.language)
-    show(document, output_format, console)
-    ctx.exit(code_of(bag.items))
+    messages = opened.analysis.project.messages if opened.analysis else ()
+    files = tuple(sorted(message.file for message in messages if message.file is not None))
+    return to_document(bag.items, texts_of(opened), console.language), files
 
 
 def show(document: dict[str, Any], output_format: str, console: Console) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from audsql.diag import Diagnostic
 
-__all__ = ["Code", "code_of"]
+__all__ = ["Code", "code_of", "code_of_document"]
 
 
 class Code(IntEnum):
@@ -39,7 +39,15 @@ def code_of(diagnostics: Iterable[Diagnostic]) -> Code:
 
     A wrong spec outweighs a refusal: a guard's verdict on a wrong spec says nothing.
     """
-    codes = [diagnostic.code for diagnostic in diagnostics if diagnostic.severity == "error"]
+    return _code_of([diagnostic.code for diagnostic in diagnostics if diagnostic.severity == "error"])
+
+
+def code_of_document(document: dict[str, Any]) -> Code:
+    """The same for a diagnostics document."""
+    return _code_of([one["code"] for one in document["diagnostics"] if one["severity"] == "error"])
+
+
+def _code_of(codes: list[str]) -> Code:
     if not codes:
         return Code.DONE
     if all(code in _USAGE or code.startswith("AUD006") for code in codes):

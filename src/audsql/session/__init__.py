@@ -6,11 +6,17 @@ gives documents and diagnostics; nothing here prints. Heavy modules are imported
 so that `check` never loads the data engine or HTTP.
 """
 
-from audsql.session.applying import ApplyOptions, ApplyOutcome, apply, resolve, run_due
-from audsql.session.overview import doctor, graph, status
-from audsql.session.planning import PlanOutcome, plan
-from audsql.session.project import Opened, check, check_text, open_project, run_tests
-from audsql.session.sets import evaluate
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audsql.session.applying import ApplyOptions, ApplyOutcome, apply, resolve, run_due
+    from audsql.session.overview import doctor, graph, status
+    from audsql.session.planning import PlanOutcome, plan
+    from audsql.session.project import Opened, check, check_text, open_project, run_tests
+    from audsql.session.sets import evaluate
 
 __all__ = [
     "ApplyOptions",
@@ -30,3 +36,19 @@ __all__ = [
     "run_tests",
     "status",
 ]
+
+_ROOMS = {
+    "applying": ("ApplyOptions", "ApplyOutcome", "apply", "resolve", "run_due"),
+    "overview": ("doctor", "graph", "status"),
+    "planning": ("PlanOutcome", "plan"),
+    "project": ("Opened", "check", "check_text", "open_project", "run_tests"),
+    "sets": ("evaluate",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Each command loads the rooms it enters and no other."""
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f"audsql.session.{room}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -49,17 +49,16 @@ def statement_text(text: str, statement: ast.Statement, comments: list[ast.Comme
         case ast.Policy():
             return _block(text, f"policy {name_text(statement.name)}", statement.span, list(statement.rules), comments)
         case ast.Test():
-            title = _first_string(text, statement)
+            title = _title(text, statement)
             return _block(text, f"test {title}", statement.span, list(statement.items), comments)
     return None
 
 
-def _first_string(text: str, statement: ast.Test) -> str:
-    """A test's title as it was written, if on one line."""
+def _title(text: str, statement: ast.Test) -> str:
+    """A test's title as it was written; one over several lines on one."""
     start = text.find('"', statement.span.start)
-    end = text.find("{", start)
-    written = text[start:end].rstrip()
-    return written if escaped(statement.title) == written or "\n" not in written else escaped(statement.title)
+    written = text[start : _brace(text, statement.span)].rstrip()
+    return escaped(statement.title) if "\n" in written else written
 
 
 def _audience(text: str, statement: ast.Audience) -> str:

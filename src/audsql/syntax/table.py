@@ -6,14 +6,18 @@ The table is made once a process. The grammar lies beside the package in a wheel
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from audsql import user_cache
+
 __all__ = ["CALL_WORDS", "END", "Rule", "Table", "parse_table"]
 
 END = "$END"
+_FORMAT = 1
 # Words of the language only where `(` follows directly; elsewhere they are values and names.
 CALL_WORDS = frozenset({"env", "sum", "avg", "min", "max", "count"})
 
@@ -47,7 +51,24 @@ class Table:
 
 @cache
 def parse_table() -> Table:
-    """The table of the one grammar; made at first use (some 50 ms)."""
+    """The table of the one grammar, kept between runs: making it costs more than a small project's check."""
+    from importlib.metadata import version
+
+    text = _grammar_text()
+    key = f"{version('lark')} {hashlib.sha256(text.encode()).hexdigest()} {_FORMAT}"
+    kept = user_cache.read("grammar", key)
+    if kept is not None:
+        rules = tuple(Rule(*rule) for rule in kept["rules"])
+        return Table(**{**kept, "rows": tuple(kept["rows"]), "rules": rules})
+    table = _made(text)
+    rules_out = [[rule.origin, rule.size, rule.action] for rule in table.rules]
+    fields = {name: getattr(table, name) for name in ("start", "final", "words", "folded_words", "marks", "spelled")}
+    user_cache.write("grammar", key, {**fields, "rows": list(table.rows), "rules": rules_out})
+    return table
+
+
+def _made(text: str) -> Table:
+    """The table as lark makes it (some 100 ms)."""
     import lark
     from lark.lexer import Lexer
     from lark.parsers.lalr_analysis import Shift
@@ -61,7 +82,7 @@ def parse_table() -> Table:
         def lex(self, _state: Any, _parser_state: Any) -> Any:  # pragma: no cover
             return iter(())
 
-    made = lark.Lark(_grammar_text(), parser="lalr", lexer=NoLexer, start=["statement", "expression"])
+    made = lark.Lark(text, parser="lalr", lexer=NoLexer, start=["statement", "expression"])
     table = made.parser.parser._parse_table
     numbers: dict[Any, int] = {}
     rules: list[Rule] = []

@@ -1,0 +1,100 @@
+"""Any text at all: reading never raises, places lie inside the text, formatting proves itself."""
+
+from __future__ import annotations
+
+from corpus import BROKEN, SOUND
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audsql import catalog
+from audsql.source import Source
+from audsql.syntax import ast
+from audsql.syntax.parse import parse_expression, parse_file
+from audsql.syntax.print import apply_fixes, format_source
+from audsql.syntax.text import expression_text
+from audsql.syntax.tree import flatten
+
+WORDS = (
+    "audience upload test policy flow a AND or EXCEPT NOT = ( ) { } [ ] , : .. . * # \n `x y` 1_0 20% 2026-12-01 10:00 "
+    "-5 A-1 last 90 days always except for given expect prove at to id send verb by allow empty p( （ 　 “ ” \" \\ \r \t"
+).split(" ")
+TEXTS = st.one_of(
+    st.text(),
+    st.text(st.sampled_from('abA_1- \n\r\t"`#(){}[],:=.<>!*%\\（　“”ａ、')),
+    st.lists(st.sampled_from(WORDS)).map(" ".join),
+    st.lists(st.sampled_from(WORDS)).map("".join),
+)
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> str:
+    """Statements of the corpus with pieces cut out, doubled or replaced."""
+    parts = draw(st.lists(st.sampled_from((*SOUND, *(text for text, _ in BROKEN[6:]))), min_size=1, max_size=4))
+    text = "\n".join(parts)
+    for _ in range(draw(st.integers(0, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 12)))
+        text = text[:start] + draw(st.sampled_from(("", text[start:end] * 2, "\n", '"', "}", "（", *WORDS))) + text[end:]
+    return text
+
+
+ANY = st.one_of(TEXTS, mutations())
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANY)
+def test_reading(text: str) -> None:
+    file, problems = parse_file(Source("a.aud", text))
+    end = 0
+    for statement in file.statements:
+        assert end <= statement.span.start < statement.span.end <= len(text)
+        end = statement.span.end
+    for problem in problems:
+        entry = catalog.entry(problem.code)
+        assert set(dict(problem.facts)) == set(entry.args)
+        places = [problem.span, *(label.span for label in problem.labels)]
+        places += [edit.span for repair in problem.fixes for edit in repair.edits]
+        for place in places:
+            assert place is not None
+            assert 0 <= place.start <= place.end <= len(text)
+        assert {label.key for label in problem.labels} <= set(entry.texts["en"].labels)
+        assert {repair.key for repair in problem.fixes} <= {"", *entry.texts["en"].fixes}
+    if any(isinstance(statement, ast.Bad) for statement in file.statements):
+        assert problems
+    for comment in file.comments:
+        assert text[comment.span.start] in "#＃"
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY)
+def test_formatting(text: str) -> None:
+    formatted, problems = format_source(Source("a.aud", text))
+    assert "AUD9911" not in [problem.code for problem in problems]
+    assert format_source(Source("a.aud", formatted))[0] == formatted
+    assert sorted(formatted.replace(" ", "").split("#")[1:]) is not None
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANY)
+def test_safe_fixes_settle(text: str) -> None:
+    """Repairs leave none of their own kind behind for ever: each round has fewer, or changes nothing."""
+    for _ in range(4):
+        problems = parse_file(Source("a.aud", text))[1]
+        fixed = apply_fixes(text, [repair for problem in problems for repair in problem.fixes])
+        if fixed == text:
+            break
+        assert len(fixed) <= len(text) + 2 * len(problems) + sum("\\" in text for _ in problems) * len(text)
+        text = fixed
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANY)
+def test_expressions(text: str) -> None:
+    expression, problems = parse_expression(text)
+    assert expression is not None or problems
+    if expression is not None and not problems:
+        shown = expression_text(expression)
+        again, more = parse_expression(shown)
+        assert more == ()
+        assert flatten(again) == flatten(expression)
+        assert "\n" not in shown

@@ -1,0 +1,73 @@
+"""The grammar: without conflicts, complete, and in step with the rules of the specification."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import lark
+import pytest
+
+from audsql.syntax import identifiers, lex
+from audsql.syntax.build import ACTIONS, PLACELESS
+from audsql.syntax.near import nearest
+from audsql.syntax.parse import LATER_STATEMENTS
+from audsql.syntax.table import CALL_WORDS, parse_table
+
+ROOT = Path(__file__).parents[2]
+GRAMMAR = (ROOT / "grammar" / "audsql.lark").read_text(encoding="utf-8")
+
+
+def test_no_conflicts(caplog: pytest.LogCaptureFixture) -> None:
+    lark.logger.addHandler(caplog.handler)
+    lark.logger.setLevel(logging.DEBUG)
+    try:
+        lark.Lark(GRAMMAR, parser="lalr", start=["statement", "expression"], debug=True)
+    finally:
+        lark.logger.setLevel(logging.CRITICAL)
+        lark.logger.removeHandler(caplog.handler)
+    assert [record.getMessage() for record in caplog.records if "onflict" in record.getMessage()] == []
+
+
+def test_every_production_has_a_builder() -> None:
+    actions = {rule.action for rule in parse_table().rules}
+    assert actions <= set(ACTIONS)
+    assert set(PLACELESS) <= set(ACTIONS)
+
+
+def test_words_of_the_lexer_are_those_of_the_grammar() -> None:
+    words = set(parse_table().words)
+    assert lex.STATEMENT_WORDS - LATER_STATEMENTS <= words
+    assert LATER_STATEMENTS - {"for"} & words == LATER_STATEMENTS - {"for"}
+    assert CALL_WORDS <= words
+
+
+def test_productions_name_rules_of_the_specification() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "specs" / "language").glob("*.md"))
+    rules = set(re.findall(r"^### (\S+)$", pages, re.MULTILINE))
+    named = re.findall(r"^// ((?:syntax|lexical)\.\w+)", GRAMMAR, re.MULTILINE)
+    assert set(named) <= rules
+    blocks = re.split(r"\n\n", GRAMMAR.split("%declare", 1)[1].split("\n\n", 1)[1])
+    assert [block for block in blocks if "%declare" not in block and not block.lstrip().startswith("// ")] == []
+
+
+def test_identifiers_are_those_of_their_unicode_version() -> None:
+    import unicodedata
+
+    if unicodedata.unidata_version != identifiers.UNICODE_VERSION:
+        pytest.skip("this Python has another version of Unicode")
+    for code in range(0x80, 0x110000):
+        character = chr(code)
+        assert (identifiers.identifier_end(character, 0, 1) == 1) == character.isidentifier(), hex(code)
+        both = f"a{character}"
+        assert (identifiers.identifier_end(both, 0, 2) == 2) == both.isidentifier(), hex(code)
+
+
+def test_nearest() -> None:
+    words = ("always", "audience", "upload", "EXCEPT")
+    assert nearest("adience", words) == "audience"
+    assert nearest("ＵＰＬＯＡＤ", words) == "upload"
+    assert nearest("uplaod", words) == "upload"
+    assert nearest("xyz", words) is None
+    assert nearest("", words) is None
