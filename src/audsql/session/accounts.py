@@ -59,10 +59,11 @@ def connect(opened: Opened) -> Iterator[tuple[Remote | None, tuple[Diagnostic, .
             if endpoint == "sim":
                 world = opened.root / str(opened.config.world)
                 simulator = stack.enter_context(embedded_simulator(world, opened.root / ".audsql"))
-                if not isinstance(simulator, str):
+                if isinstance(simulator, Diagnostic):
                     problems.append(simulator)
                     continue
-                endpoint = simulator
+                # The simulator's token is in its world file and is no secret.
+                endpoint, token = simulator.url, token or simulator.tokens.get(account.name, "")
             if not token:
                 problems.append(error("AUD0864", account.span, account=account.name, variable=account.token_variable))
                 continue

@@ -88,15 +88,16 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
         return ApplyOutcome(None, refusals, 5)
     if not document["summary"]["changes"] and not state.lineage:
         return ApplyOutcome(_report("apply", document["digest"], [], state, 0), (), 0)
-    resuming = _interrupted(state, document["digest"])
-    return _with_context(
-        opened,
-        remote,
-        options,
-        "apply",
-        lambda context: _execute(context, document, resuming),
-        document["digest"],
-    )
+
+    def work(context: Context) -> int:
+        # Another process may have applied between the first look and the lease: only now nobody else can.
+        late = _refusals(opened, remote, context.state(), document, options)
+        if late:
+            context.diagnostics.extend(late)
+            return 5
+        return _execute(context, document, _interrupted(context.state(), document["digest"]))
+
+    return _with_context(opened, remote, options, "apply", work, document["digest"])
 
 
 def _refusal_code(problems: tuple[Diagnostic, ...]) -> int:
@@ -149,7 +150,9 @@ def _differences(opened: Opened, remote: Remote, state: State, document: Documen
     messages, _ = messages_of(opened)
     interrupted = _interrupted(state, document["digest"])
     lineage, serial = document["state"]["lineage"], document["state"]["serial"]
-    moved = not interrupted and ((state.lineage or None) != lineage or state.serial != serial)
+    # A plan from before there was a state fits every state in which nothing was approved yet.
+    unborn = lineage is None and state.serial == 0
+    moved = not interrupted and not unborn and ((state.lineage or None) != lineage or state.serial != serial)
     return [
         ("state", moved),
         ("specs", document["spec_digest"] != spec_digest(opened, messages)),
@@ -180,7 +183,7 @@ def _with_context(
     digest: str | None,
 ) -> ApplyOutcome:
     """Open the store, take the lease, do the work, report. Whatever happens, the journal says what was done."""
-    from audsql.apply.context import Context, Options, Stop
+    from audsql.apply.context import Context, Options
     from audsql.apply.store import (
         Held,
         LeaseLost,
@@ -194,30 +197,45 @@ def _with_context(
     if store is None:
         return ApplyOutcome(None, problems, 1)
     with store:
-        lease = _take_lease(store, operation)
+        try:
+            lease = _take_lease(store, operation)
+        except StoreFailed as failed:
+            return ApplyOutcome(None, (failed.diagnostic,), 1)
         if isinstance(lease, Held):
             return ApplyOutcome(None, (held_diagnostic(lease),), 6)
         context = _context(opened, remote, options, store, lease, Context, Options)
         if lease.took_over is not None:
             context.diagnostics.append(takeover_diagnostic(lease.took_over))
-        _recall_pace(remote, store)
-        before = store.snapshot()
         try:
+            _recall_pace(remote, store)
+            before = store.snapshot()
             _record_overrides(context)
-            code = work(context)
-        except Stop as stop:
-            context.diagnostics.extend(stop.diagnostics)
-            code = stop.exit_code
-        except EngineFailure as failure:
-            context.diagnostics.append(failure.diagnostic)
-            code = 4
+            code = _worked(context, work)
+            store.release(context.lease, datetime.now(UTC))
+            report = _report(operation, digest, context.events, store.snapshot(), code, before)
         except LeaseLost as lost:
             return ApplyOutcome(None, (*context.diagnostics, lease_lost_diagnostic(lost, store.path)), 6)
         except StoreFailed as failed:
             return ApplyOutcome(None, (*context.diagnostics, failed.diagnostic), 4)
-        store.release(context.lease, datetime.now(UTC))
-        report = _report(operation, digest, context.events, store.snapshot(), code, before)
         return ApplyOutcome(report, tuple(context.diagnostics), code)
+
+
+def _worked(context: Context, work: Callable[[Context], int]) -> int:
+    """The exit code of the work; where it stopped, the reason is among the diagnostics."""
+    from audsql.apply.context import Stop
+
+    try:
+        return work(context)
+    except Stop as stop:
+        context.diagnostics.extend(stop.diagnostics)
+        return stop.exit_code
+    except EngineFailure as failure:
+        context.diagnostics.append(failure.diagnostic)
+    except OSError as problem:
+        # A full disk, say: the journal has all that was done, and running again resumes.
+        name = os.path.basename(str(problem.filename or "stdout"))
+        context.diagnostics.append(error("AUD0031", None, path=name, reason=os.strerror(problem.errno or 0)))
+    return 4
 
 
 def _take_lease(store: Store, operation: str) -> Lease | Held:
@@ -358,5 +376,6 @@ def resolve(opened: Opened, subject: str, verdict: str, reason: str) -> ApplyOut
         assert opened.analysis is not None
         found = settle_by_person(store, lease, opened.analysis.project, subject, verdict, reason, _user(), now)
         store.release(lease, now)
-        code = 1 if has_errors(found) else 0
-        return ApplyOutcome(_report("resolve", None, [], store.snapshot(), code), found, code)
+        if has_errors(found):
+            return ApplyOutcome(None, found, 1)
+        return ApplyOutcome(_report("resolve", None, [], store.snapshot(), 0), found, 0)

@@ -41,7 +41,7 @@ def evaluate(
 
     `members`: where to write the ids of a listable expression, one a line. Policies are not applied.
     """
-    from audsql.compile.bounds import bounds
+    from audsql.compile.bounds import TooMany, bounds
     from audsql.meaning.ir import atoms_of
     from audsql.meaning.lower import lower_expression
     from audsql.syntax.parse import parse_expression
@@ -52,7 +52,11 @@ def evaluate(
     expression, found = lower_expression(tree, opened.analysis)
     if has_errors(found):
         return None, found
-    engine, (low, high) = engine_of(opened), bounds(expression)
+    try:
+        low, high = bounds(expression)
+    except TooMany as problem:
+        return None, (error("AUD0045", None, atoms=problem.atoms),)
+    engine = engine_of(opened)
     own = tuple(atom for atom in atoms_of(expression) if atom.world == "own")
     materialised, diagnostics = engine.materialise(own, as_of or datetime.now(UTC))
     if has_errors(diagnostics):

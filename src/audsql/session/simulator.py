@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from audsql.diag import Diagnostic, error
@@ -13,21 +14,31 @@ from audsql.diag import Diagnostic, error
 __all__ = ["embedded_simulator"]
 
 
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """`tokens`: by account, as the world file names them."""
+
+    url: str
+    tokens: Mapping[str, str]
+
+
 @contextmanager
-def embedded_simulator(world_file: Path, folder: Path) -> Iterator[str | Diagnostic]:
-    """Yields the base URL, or why there is none. What happened in the simulator is kept in `folder`."""
+def embedded_simulator(world_file: Path, folder: Path) -> Iterator[Simulator | Diagnostic]:
+    """Yields the running simulator, or why there is none. What happened in it is kept in `folder`."""
     from audsql.sim.server import start_embedded
 
     kept = folder / "sim.json"
     path = kept if kept.is_file() else world_file
     try:
-        simulator = start_embedded(json.loads(path.read_bytes()))
+        world = json.loads(path.read_bytes())
+        simulator = start_embedded(world)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         yield error("AUD0022", None, path=str(path.name))
         return
     with simulator:
         try:
-            yield simulator.base_url
+            tokens = {name: str(account.get("token", "")) for name, account in world["accounts"].items()}
+            yield Simulator(simulator.base_url, tokens)
         finally:
             folder.mkdir(mode=0o700, exist_ok=True)
             temporary = kept.with_name(f".sim.{os.getpid()}.tmp")

@@ -18,7 +18,7 @@ from audsql.syntax import ast
 from audsql.syntax.build import Making, finish_expression
 from audsql.syntax.drive import Failure, drive
 from audsql.syntax.lex import STATEMENT_WORDS, Tokens, lex, name_text
-from audsql.syntax.recover import after_later, begins_statement, next_statement, statement_head
+from audsql.syntax.recover import after_later, begins_statement, next_statement, probable_head
 from audsql.syntax.table import Table, parse_table
 from audsql.syntax.trouble import explain, explain_start
 
@@ -134,21 +134,23 @@ def _run(reading: _Reading, at: int, mark: int) -> tuple[Any, int] | Failure:
     reading.making.fatal = False
     found = drive(reading.table, reading.making, "statement", at, stop)
     if isinstance(found, tuple):
-        if found[1] < stop and not begins_statement(tokens, found[1]) and tokens.kinds[found[1] - 1] != "}":
-            del reading.making.problems[mark:]
-            return drive(reading.table, reading.making, "statement", at, found[1] + 1, whole=True)
-        return found
-    head = _next_head(tokens, at, found.index)
-    if head <= found.index < stop or head < found.index:
+        end = found[1]
+        if end == stop or tokens.kinds[end - 1] == "}" or begins_statement(tokens, end):
+            return found
+        del reading.making.problems[mark:]
+        found = drive(reading.table, reading.making, "statement", at, end + 1, whole=True)
+    failed = found.index if isinstance(found, Failure) else stop
+    head = _next_head(tokens, at, failed)
+    if head < stop and head <= failed:
         del reading.making.problems[mark:]
         return drive(reading.table, reading.making, "statement", at, head)
     return found
 
 
 def _next_head(tokens: Tokens, at: int, last: int) -> int:
-    """The first piece behind `at`, up to `last`, that clearly begins a statement; else the end."""
+    """The first piece behind `at`, up to `last`, at which a statement probably begins; else the end."""
     for index in range(at + 1, min(last + 1, len(tokens.kinds))):
-        if tokens.kinds[index] == "NAME" and statement_head(tokens, index):
+        if tokens.kinds[index] == "NAME" and probable_head(tokens, index):
             return index
     return len(tokens.kinds)
 

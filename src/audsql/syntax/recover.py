@@ -6,8 +6,9 @@ Rule: syntax.recovery of specs/language/02-syntax.md.
 from __future__ import annotations
 
 from audsql.syntax.lex import STATEMENT_WORDS, Tokens
+from audsql.syntax.near import nearest
 
-__all__ = ["after_later", "begins_line", "begins_statement", "next_statement", "statement_head"]
+__all__ = ["after_later", "begins_line", "begins_statement", "next_statement", "probable_head", "statement_head"]
 
 _NAMES = ("NAME", "QUOTED", "CODE")
 # What follows the first word of each statement; a word of the text itself is given in lower case.
@@ -29,6 +30,14 @@ _HEADS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "use": (("STRING",), ("as",)),
 }
 
+# Words that go on with a statement behind a name at the beginning of a line.
+_ITEM_WORDS = frozenset(
+    {
+        "allow", "always", "by", "disjoint", "expect", "given", "in", "is", "latest", "prove", "verb", "within",
+    }
+)  # fmt: skip
+_OPERATORS = frozenset({"AND", "OR", "EXCEPT", "NOT"})
+
 
 def begins_line(tokens: Tokens, index: int) -> bool:
     """Whether a piece is the first of its line."""
@@ -48,6 +57,28 @@ def statement_head(tokens: Tokens, index: int) -> bool:
         return False
     third = tokens.kinds[index + 2]
     return (tokens.word(index + 2) if third == "NAME" else third) in marks
+
+
+def probable_head(tokens: Tokens, index: int) -> bool:
+    """Whether a statement probably begins here: asked only where reading on has failed."""
+    if statement_head(tokens, index):
+        return True
+    word = tokens.word(index)
+    if word in STATEMENT_WORDS:
+        return begins_line(tokens, index) and _names_something(tokens, index + 1)
+    if word in _ITEM_WORDS or not _nearly_head(tokens, index):
+        return False
+    return nearest(word, sorted(STATEMENT_WORDS)) is not None
+
+
+def _names_something(tokens: Tokens, index: int) -> bool:
+    """Whether the piece can only be the name that a statement declares."""
+    kinds = tokens.kinds
+    if index >= len(kinds) or kinds[index] != "NAME":
+        return index < len(kinds) and kinds[index] in ("QUOTED", "CODE")
+    word = tokens.word(index)
+    is_key = index + 1 < len(kinds) and kinds[index + 1] == ":"
+    return not is_key and word not in _ITEM_WORDS and word.upper() not in _OPERATORS
 
 
 def _nearly_head(tokens: Tokens, index: int) -> bool:

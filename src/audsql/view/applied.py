@@ -64,6 +64,8 @@ def result(document: dict[str, Any], style: Style) -> str:
 
 def _closing(document: dict[str, Any], style: Style) -> str:
     summary = document["summary"]
+    if document["kind"] == "audsql.resolve":
+        return style.paint("green", word("result.resolved", style.language))
 
     def count(name: str) -> str:
         return f"{summary.get(name, 0):,}"
