@@ -22,7 +22,7 @@ FILE_LINES_MAX = 600
 
 # What touches the world; everything else of the core is given what it needs to know.
 TOUCHES_THE_WORLD = ("apply", "cli", "data", "line", "session", "sim")
-TOUCHES_THE_WORLD_FILES = ("config.py", "catalog/__init__.py", "syntax/table.py")
+TOUCHES_THE_WORLD_FILES = ("config.py", "catalog/__init__.py", "syntax/table.py", "user_cache.py")
 WORLDLY_MODULES = {
     "asyncio", "duckdb", "getpass", "glob", "http", "httpx", "io", "os", "pathlib", "platform", "random", "secrets",
     "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib.request", "uuid",

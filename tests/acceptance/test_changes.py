@@ -7,6 +7,7 @@ import json
 
 import pytest
 from f1000 import FOUNDING, delivery, f1000
+
 from harness import AS_OF, codes
 
 AHEAD = delivery(FOUNDING, "at: 2026-12-01 10:00")

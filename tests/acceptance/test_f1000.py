@@ -6,6 +6,7 @@ import json
 
 import pytest
 from f1000 import FOUNDING, delivery, f1000
+
 from harness import codes
 
 

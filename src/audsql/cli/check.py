@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from audsql import __version__
 from audsql.cli.console import Console, emit, make_console, say
 from audsql.cli.exits import code_of_document
 from audsql.cli.options import format_option, project_options, texts_of
+
+if TYPE_CHECKING:
+    from audsql.config import Loaded
 
 __all__ = ["command"]
 
@@ -31,19 +34,21 @@ def command(ctx: click.Context, project: Path, env: str | None, lang: str | None
     console = make_console(lang, loaded.config.language if loaded.config else None)
     document = remembered.recall(project, loaded, console.language)
     if document is None:
-        document, files = _checked(project, env, console)
+        document, files = _checked(project, env, loaded, console)
         remembered.keep(project, loaded, console.language, files, document)
     show(document, output_format, console)
     ctx.exit(code_of_document(document))
 
 
-def _checked(project: Path, env: str | None, console: Console) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _checked(
+    project: Path, env: str | None, loaded: Loaded, console: Console
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The diagnostics document, and the files that were read for it besides the specs."""
     from audsql import session
     from audsql.diag import Bag
     from audsql.view.diagnostics import to_document
 
-    opened = session.open_project(project, env)
+    opened = session.open_project(project, env, loaded)
     bag = Bag()
     bag.extend(opened.diagnostics)
     if opened.config is not None:

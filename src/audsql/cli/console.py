@@ -74,8 +74,11 @@ def emit(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Progress, prompts and diagnostics, to stderr."""
-    _write(sys.stderr, text)
+    """Progress, prompts and diagnostics, to stderr. That nobody can read them stops no command: the exit code tells."""
+    try:
+        _write(sys.stderr, text)
+    except OSError:
+        _discard(sys.stderr)
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -83,9 +86,13 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more at exit; that must not fail either.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _discard(stream)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send the rest nowhere. The interpreter flushes once more at exit; that must not fail either."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report(console: Console, diagnostics: Iterable[Diagnostic], sources: SourceMap | None = None) -> None:

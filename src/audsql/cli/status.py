@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from audsql.cli.console import emit
-from audsql.cli.options import format_option, open_project, project_options
+from audsql.cli.options import format_option, open_project, project_options, report_opened
 
 __all__ = ["command"]
 
@@ -23,6 +23,10 @@ def command(ctx: click.Context, project: Path, env: str | None, lang: str | None
     from audsql.view.terminal import document_bytes
 
     opened, console = open_project(project, env, lang)
-    document, code = session.status(opened)
-    emit(document_bytes(document) if output_format == "json" else status(document, console.out))
+    document, problems, code = session.status(opened)
+    report_opened(console, opened, problems)
+    if output_format == "json":
+        emit(document_bytes(document))
+    elif not problems:
+        emit(status(document, console.out))
     ctx.exit(code)

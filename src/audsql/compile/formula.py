@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from audsql.compile.decision import Cube
@@ -100,6 +101,7 @@ def join(conjunction: bool, operands: Iterable[Formula]) -> Formula:
 # --- truth tables ---------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=32)
 def columns(count: int) -> tuple[int, ...]:
     """For each of `count` variables the truth table of the variable itself; row r has variable i true
     where bit i of r is set."""
@@ -176,6 +178,20 @@ def shortest(
     shortest; large ones are searched by the most promising literals only. `widths`: how many literals are
     tried at each step, one pass after the other; by the number of variables where not given.
     """
+    return _shortest(count, on, off, tuple(weights), tuple(penalties), negatable, tuple(widths))
+
+
+# The deliveries of a project are much alike: most ask for the formula of a truth table seen before.
+@lru_cache(maxsize=4_096)
+def _shortest(
+    count: int,
+    on: int,
+    off: int,
+    weights: tuple[int, ...],
+    penalties: tuple[int, ...],
+    negatable: bool,
+    widths: tuple[int, ...],
+) -> Formula:
     tables = columns(count)
     full = (1 << (1 << count)) - 1
     literals: list[tuple[Literal, int, Cost]] = []

@@ -352,7 +352,7 @@ def _sends(made: _Made, cover: _Cover, parts: Sequence[_Part]) -> _Result:
     sends: list[Send] = []
     friends = [ir.leaf(atom) for atom in ir.atoms_of(made.job.delivery.reach) if isinstance(atom, ir.Friends)]
     for part, trees in zip(parts, cover.trees, strict=True):
-        bound = _bound(made.split, part.way)
+        bound = _bound(made, cover.encoding, part.way)
         for tree in trees:
             recipient = made.recipient(tree)
             everybody = recipient is None and part.filter is None
@@ -365,9 +365,12 @@ def _sends(made: _Made, cover: _Cover, parts: Sequence[_Part]) -> _Result:
     return tuple(sends), made.uploads
 
 
-def _bound(split: Split, way: Way) -> ir.Expression | None:
+def _bound(made: _Made, encoding: Encoding, way: Way) -> ir.Expression | None:
     """The own data that a send's people are in; None where it may reach people unknown to the data."""
     if _reaches(way, 0):
         return None
+    split = made.split
     mask = sum(1 << cell for cell in range(len(split.cells)) if _reaches(way, cell))
+    if mask in encoding:
+        return made.uploads[encoding.index(mask)].expression
     return own_expression(split, cell_function(split, mask))

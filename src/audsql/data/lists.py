@@ -142,7 +142,7 @@ def _is_header(line: bytes, bad: bool, kind: IdKind) -> bool:
     if names & _HEADER_NAMES:
         return True
     letters = any(word and (word[0].isalpha() or word[0] == "_") for word in names)
-    digits = sum(byte in b"0123456789" for byte in line)
+    digits = sum(sign.isdecimal() for sign in line.decode("utf-8"))
     return bad and kind != "member_id" and letters and digits < 4 and b"@" not in line
 
 

@@ -7,6 +7,7 @@ follows from the file's ending, a quote is `"`, the first record is the header. 
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,11 @@ class _Scan:
     too_long_count: int = 0
 
 
+# A LINE user ID, an e-mail address, a telephone number: no name of a column. Where one stands in the first
+# line, that line is a row of data, and no message may show it.
+_ID = re.compile(r"[Uu][0-9A-Fa-f]{32}|[^@\s]+@[^@\s]+\.[^@\s]+|\+?(?:[-() ]*\d){10,}[-() ]*")
+
+
 def shape_of(data: bytes, delimiter: str, file: str, span: Span | None) -> tuple[Shape | None, tuple[Diagnostic, ...]]:
     """Header and records of a text without bare carriage returns; every fault of form with its lines.
 
@@ -70,7 +76,7 @@ def shape_of(data: bytes, delimiter: str, file: str, span: Span | None) -> tuple
     header = _header(data[:end], delimiter)
     if header is None:
         return None, (error("AUD1036", span, file=file, line=1),)
-    if not any(header):
+    if not any(header) or any(_ID.fullmatch(name.strip()) for name in header):
         return None, (error("AUD1030", span, file=file),)
     twice = tuple(sorted({name for name in header if name and header.count(name) > 1}))
     if twice:

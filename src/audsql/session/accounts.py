@@ -104,9 +104,13 @@ def _request_log(opened: Opened) -> Callable[[RequestRecord], None]:
     folder = opened.root / ".audsql"
 
     def log(record: RequestRecord) -> None:
-        folder.mkdir(mode=0o700, exist_ok=True)
         line = f"{record.at.isoformat()} {record.method} {record.endpoint} {record.status} {record.request_id}\n"
-        with (folder / "requests.log").open("a", encoding="utf-8") as out:
-            out.write(line)
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            with (folder / "requests.log").open("a", encoding="utf-8") as out:
+                out.write(line)
+        except OSError as problem:
+            # A failed write does not name its file by itself.
+            raise OSError(problem.errno, problem.strerror, "requests.log") from None
 
     return log

@@ -363,19 +363,23 @@ def resolve(opened: Opened, subject: str, verdict: str, reason: str) -> ApplyOut
     declared too: `sent` closes it, `not-sent` lets the next plan send it.
     """
     from audsql.apply.settle import settle_by_person
-    from audsql.apply.store import Held, held_diagnostic
+    from audsql.apply.store import Held, StoreFailed, held_diagnostic
 
     store, problems = open_store(opened, create=True)
     if store is None:
         return ApplyOutcome(None, problems, 1)
     now = datetime.now(UTC)
     with store:
-        lease = _take_lease(store, "resolve")
-        if isinstance(lease, Held):
-            return ApplyOutcome(None, (held_diagnostic(lease),), 6)
-        assert opened.analysis is not None
-        found = settle_by_person(store, lease, opened.analysis.project, subject, verdict, reason, _user(), now)
-        store.release(lease, now)
-        if has_errors(found):
-            return ApplyOutcome(None, found, 1)
-        return ApplyOutcome(_report("resolve", None, [], store.snapshot(), 0), found, 0)
+        try:
+            lease = _take_lease(store, "resolve")
+            if isinstance(lease, Held):
+                return ApplyOutcome(None, (held_diagnostic(lease),), 6)
+            assert opened.analysis is not None
+            found = settle_by_person(store, lease, opened.analysis.project, subject, verdict, reason, _user(), now)
+            store.release(lease, now)
+            state = store.snapshot()
+        except StoreFailed as failed:
+            return ApplyOutcome(None, (failed.diagnostic,), 1)
+    if has_errors(found):
+        return ApplyOutcome(None, found, 1)
+    return ApplyOutcome(_report("resolve", None, [], state, 0), found, 0)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from audsql.diag import has_errors
+from audsql.diag import Diagnostic, has_errors
 from audsql.meaning.expressions import walk
 from audsql.meaning.ir import Project
 from audsql.session.planning import state_of
@@ -21,12 +21,12 @@ __all__ = ["doctor", "graph", "status"]
 Document = dict[str, Any]
 
 
-def status(opened: Opened) -> tuple[Document, int]:
+def status(opened: Opened) -> tuple[Document, tuple[Diagnostic, ...], int]:
     """Everything that was approved and what became of it. Exit 7 while something needs a person."""
     state, problems = state_of(opened)
     if state is None:
         codes = [one.code for one in problems]
-        return {"kind": "audsql.status", "serial": 0, "occurrences": [], "resources": [], "errors": codes}, 1
+        return {"kind": "audsql.status", "serial": 0, "occurrences": [], "resources": [], "errors": codes}, problems, 1
     occurrences = [
         {
             "id": row.id,
@@ -67,7 +67,7 @@ def status(opened: Opened) -> tuple[Document, int]:
         "kind": "audsql.status", "format_version": "1.0", "lineage": state.lineage, "serial": state.serial,
         "occurrences": occurrences, "resources": resources,
     }  # fmt: skip
-    return document, 7 if attention else 0
+    return document, (), 7 if attention else 0
 
 
 def graph(opened: Opened) -> Document:

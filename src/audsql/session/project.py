@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audsql.config import Config, load_project
+from audsql.config import Config, Loaded, load_project
 from audsql.diag import Bag, Diagnostic, error, has_errors
 from audsql.meaning.lower import Analysis, analyse
 from audsql.source import Source, SourceMap, Span
@@ -44,9 +44,12 @@ class Opened:
         return (self.config.environment if self.config else None) or "default"
 
 
-def open_project(root: Path, env: str | None = None) -> Opened:
-    """Read, parse and analyse a project folder. Never raises for what the folder holds."""
-    loaded = load_project(root, env)
+def open_project(root: Path, env: str | None = None, loaded: Loaded | None = None) -> Opened:
+    """Read, parse and analyse a project folder. Never raises for what the folder holds.
+
+    `loaded`: the folder's texts where they have been read already, from the same folder and environment.
+    """
+    loaded = loaded or load_project(root, env)
     config, bag = loaded.config, Bag()
     bag.extend(loaded.diagnostics)
     if config is None:

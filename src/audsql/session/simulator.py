@@ -42,6 +42,10 @@ def embedded_simulator(world_file: Path, folder: Path) -> Iterator[Simulator | D
         finally:
             folder.mkdir(mode=0o700, exist_ok=True)
             temporary = kept.with_name(f".sim.{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(simulator.dump(), ensure_ascii=False, sort_keys=True), encoding="utf-8")
-            temporary.chmod(0o600)
-            temporary.replace(kept)
+            try:
+                temporary.write_text(json.dumps(simulator.dump(), ensure_ascii=False, sort_keys=True), encoding="utf-8")
+                temporary.chmod(0o600)
+                temporary.replace(kept)
+            except OSError as problem:
+                temporary.unlink(missing_ok=True)
+                raise OSError(problem.errno, problem.strerror, kept.name) from None

@@ -18,7 +18,7 @@ from audsql.syntax import ast
 from audsql.syntax.build import Making, finish_expression
 from audsql.syntax.drive import Failure, drive
 from audsql.syntax.lex import STATEMENT_WORDS, Tokens, lex, name_text
-from audsql.syntax.recover import after_later, begins_statement, next_statement, probable_head
+from audsql.syntax.recover import after_later, begins_line, begins_statement, next_statement, probable_head
 from audsql.syntax.table import Table, parse_table
 from audsql.syntax.trouble import explain, explain_start
 
@@ -135,7 +135,7 @@ def _run(reading: _Reading, at: int, mark: int) -> tuple[Any, int] | Failure:
     found = drive(reading.table, reading.making, "statement", at, stop)
     if isinstance(found, tuple):
         end = found[1]
-        if end == stop or tokens.kinds[end - 1] == "}" or begins_statement(tokens, end):
+        if end == stop or tokens.kinds[end - 1] == "}" or _is_complete(tokens, at, end):
             return found
         del reading.making.problems[mark:]
         found = drive(reading.table, reading.making, "statement", at, end + 1, whole=True)
@@ -145,6 +145,14 @@ def _run(reading: _Reading, at: int, mark: int) -> tuple[Any, int] | Failure:
         del reading.making.problems[mark:]
         return drive(reading.table, reading.making, "statement", at, head)
     return found
+
+
+def _is_complete(tokens: Tokens, at: int, end: int) -> bool:
+    """Whether a statement that could end here does: the next begins, and did not begin before on its own line
+    (`audience x =`, new line, `audience message = y` is not the reference `audience` and a statement)."""
+    if not begins_statement(tokens, end):
+        return False
+    return begins_line(tokens, end) or _next_head(tokens, at, end) == len(tokens.kinds)
 
 
 def _next_head(tokens: Tokens, at: int, last: int) -> int:

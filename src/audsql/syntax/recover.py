@@ -65,10 +65,22 @@ def probable_head(tokens: Tokens, index: int) -> bool:
         return True
     word = tokens.word(index)
     if word in STATEMENT_WORDS:
-        return begins_line(tokens, index) and _names_something(tokens, index + 1)
+        if not begins_line(tokens, index):
+            return False
+        # A word in the first column begins a statement even where its name is missing.
+        return _names_something(tokens, index + 1) or (_unindented(tokens, index) and _opens(tokens, index + 1))
     if word in _ITEM_WORDS or not _nearly_head(tokens, index):
         return False
     return nearest(word, sorted(STATEMENT_WORDS)) is not None
+
+
+def _unindented(tokens: Tokens, index: int) -> bool:
+    start = tokens.starts[index]
+    return start == 0 or tokens.flat[start - 1] == "\n"
+
+
+def _opens(tokens: Tokens, index: int) -> bool:
+    return index < len(tokens.kinds) and tokens.kinds[index] in ("=", "{", "STRING")
 
 
 def _names_something(tokens: Tokens, index: int) -> bool:
@@ -114,8 +126,8 @@ def _can_go_on(tokens: Tokens, at: int, depth: int) -> bool:
     if tokens.word(at) in STATEMENT_WORDS:
         if depth == 0 and (at == 0 or tokens.kinds[at - 1] == "}" or begins_line(tokens, at)):
             return True
-        return statement_head(tokens, at)
-    return depth == 0 and _nearly_head(tokens, at)
+        return probable_head(tokens, at)
+    return probable_head(tokens, at) or (depth == 0 and _nearly_head(tokens, at))
 
 
 def after_later(tokens: Tokens, at: int) -> int:

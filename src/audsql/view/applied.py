@@ -64,7 +64,7 @@ def result(document: dict[str, Any], style: Style) -> str:
 
 def _closing(document: dict[str, Any], style: Style) -> str:
     summary = document["summary"]
-    if document["kind"] == "audsql.resolve":
+    if document.get("kind") == "audsql.resolve":
         return style.paint("green", word("result.resolved", style.language))
 
     def count(name: str) -> str:
