@@ -32,8 +32,9 @@ test: $(READY) ## style, types and all tests
 sweep: $(READY) ## the long runs: every kill point, thousands of random worlds
 	@AUDSQL_SWEEP=1 $(BIN)/python -m pytest -n $(WORKERS) tests/properties tests/simulation
 
-bench: $(READY) ## evaluation over a million people, against plain SQL in the same run
+bench: $(READY) ## evaluation over a million people against plain SQL in the same run; what `check` costs
 	@$(BIN)/python tests/bench/bench_eval.py
+	@$(BIN)/python tests/bench/bench_check.py
 
 spec: $(READY) ## the runnable cases of the language's rules
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/spec tests/test_catalog.py

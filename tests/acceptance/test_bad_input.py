@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from f1000 import FOUNDING, SOURCES, delivery, f1000
@@ -529,6 +530,16 @@ def child(here: Place, program: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
+def started(here: Place, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "audsql", *arguments],
+        cwd=here.root,
+        env={**os.environ, "NO_COLOR": "1", "AUDSQL_LANG": "en"},
+        text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
+    )
+
+
 def left_over(root: Path) -> list[str]:
     """Half-written files, whatever wrote them."""
     return [
@@ -597,23 +608,12 @@ FULL = Path("/dev/full")
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 def test_no_space_for_what_a_command_prints(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
-        command = [sys.executable, "-m", "audsql"]
-        environment = {**os.environ, "NO_COLOR": "1", "AUDSQL_LANG": "en"}
         with FULL.open("w") as full:
-            done = subprocess.run(
-                [*command, *PLAN, "--json"],
-                cwd=here.root,
-                env=environment,
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            assert (done.returncode, code_of(done.stderr)) == (1, ["AUD0031"]), done.stderr
+            done = started(here, *PLAN, "--json", stdout=full)
+            _, said = done.communicate(timeout=120)
+            assert (done.returncode, code_of(said)) == (1, ["AUD0031"]), said
             # Progress that nobody can read stops no send.
-            done = subprocess.run(
-                [*command, *APPLY], cwd=here.root, env=environment, stdout=subprocess.PIPE, stderr=full
-            )
-            assert done.returncode == 0
+            assert started(here, *APPLY, stderr=full).wait(timeout=120) == 0
         assert len(here.received()) == 58
         assert set(here.received().values()) == {1}
 
@@ -644,6 +644,8 @@ def test_a_state_that_fails_at_any_step_is_said(step, exit_code, tmp_path, monke
             assert len(here.received()) == 58
         else:
             assert here.inbox() == []
+            # The process that held the lease is gone by then.
+            monkeypatch.setattr(applying, "_alive", lambda pid: False)
             assert here.apply(document, as_of=None).exit_code == 0
         assert set(here.received().values()) == {1}
         assert not here.plan().document["summary"]["changes"]
@@ -677,17 +679,7 @@ def test_two_applies_at_the_same_time(saved, tmp_path):
         if saved:
             assert here.command(*PLAN, "--out", "p.audplan").returncode == 0
             arguments = ("apply", "p.audplan")
-        both = [
-            subprocess.Popen(
-                [sys.executable, "-m", "audsql", *arguments],
-                cwd=here.root,
-                env={**os.environ, "NO_COLOR": "1", "AUDSQL_LANG": "en"},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(2)
-        ]
+        both = [started(here, *arguments) for _ in range(2)]
         said = [one.communicate(timeout=120) for one in both]
         for out, err in said:
             says_nothing_private(out + err)
@@ -747,13 +739,7 @@ def test_interrupted_and_run_again(point, tmp_path):
 
 
 def test_interrupted_from_outside_before_anything_is_done(here):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "audsql", *PLAN],
-        cwd=here.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = started(here, *PLAN)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -68,6 +68,8 @@ JUDGED: list[tuple[str, datetime | None, tuple[Known, ...], datetime, str]] = [
     ("in doubt", AT, (known("in_doubt"),), AFTER, "attention"),
     ("in doubt, edited since", AT, (known("in_doubt", "d0"),), AFTER, "edited"),
     ("failed", AT, (known("failed"),), AFTER, "attention"),
+    ("closed by a person", AT, (known("closed"),), AFTER, "closed"),
+    ("declared sent by a person", AT, (known("done", ""),), AFTER, "sent"),
     ("sent for another time", AT, (known("done", scheduled=OTHER_TIME),), NOW, "edited"),
     ("begun for another time", AT, (known("sending", scheduled=OTHER_TIME),), NOW, "edited"),
     ("in doubt for another time", AT, (known("in_doubt", scheduled=OTHER_TIME),), NOW, "edited"),

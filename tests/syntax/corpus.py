@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Statements to read: sound ones of every kind, and broken ones with the one code that they give."""
 
 from __future__ import annotations

@@ -14,10 +14,11 @@ from audsql.syntax.print import apply_fixes, format_source
 from audsql.syntax.text import expression_text
 from audsql.syntax.tree import flatten
 
-WORDS = (
-    "audience upload test policy flow a AND or EXCEPT NOT = ( ) { } [ ] , : .. . * # \n `x y` 1_0 20% 2026-12-01 10:00 "
-    "-5 A-1 last 90 days always except for given expect prove at to id send verb by allow empty p( （ 　 “ ” \" \\ \r \t"
-).split(" ")
+SPELLED = (
+    "audience upload test policy flow a AND or EXCEPT NOT = ( ) { } [ ] , : .. . * # `xy` 1_0 20% 2026-12-01 10:00 -5 "
+    "A-1 last 90 days always except for given expect prove at to id send verb by allow empty p( （ “ ”"
+)
+WORDS = (*SPELLED.split(), "\n", "\t", "\r", "　", '"', "\\")
 TEXTS = st.one_of(
     st.text(),
     st.text(st.sampled_from('abA_1- \n\r\t"`#(){}[],:=.<>!*%\\（　“”ａ、')),
@@ -34,7 +35,9 @@ def mutations(draw: st.DrawFn) -> str:
     for _ in range(draw(st.integers(0, 4))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 12)))
-        text = text[:start] + draw(st.sampled_from(("", text[start:end] * 2, "\n", '"', "}", "（", *WORDS))) + text[end:]
+        text = (
+            text[:start] + draw(st.sampled_from(("", text[start:end] * 2, "\n", '"', "}", "（", *WORDS))) + text[end:]
+        )
     return text
 
 
@@ -71,20 +74,19 @@ def test_formatting(text: str) -> None:
     formatted, problems = format_source(Source("a.aud", text))
     assert "AUD9911" not in [problem.code for problem in problems]
     assert format_source(Source("a.aud", formatted))[0] == formatted
-    assert sorted(formatted.replace(" ", "").split("#")[1:]) is not None
 
 
 @settings(max_examples=150, deadline=None)
 @given(ANY)
 def test_safe_fixes_settle(text: str) -> None:
-    """Repairs leave none of their own kind behind for ever: each round has fewer, or changes nothing."""
-    for _ in range(4):
+    """After a few rounds of repairs nothing is left that a repair could be made for."""
+    for _ in range(12):
         problems = parse_file(Source("a.aud", text))[1]
         fixed = apply_fixes(text, [repair for problem in problems for repair in problem.fixes])
         if fixed == text:
-            break
-        assert len(fixed) <= len(text) + 2 * len(problems) + sum("\\" in text for _ in problems) * len(text)
+            return
         text = fixed
+    raise AssertionError(text)
 
 
 @settings(max_examples=150, deadline=None)

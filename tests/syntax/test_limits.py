@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from audsql.source import Source
 from audsql.syntax.lex import REPORTED_MAX
 from audsql.syntax.parse import FILE_BYTES_MAX, STATEMENTS_MAX, parse_expression, parse_file

@@ -7,14 +7,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from corpus import BROKEN, SOUND
+
+from audsql import catalog
 from audsql.source import Source, Span
 from audsql.syntax import ast
 from audsql.syntax.parse import parse_expression, parse_file
 from audsql.syntax.text import expression_text
 from audsql.syntax.tree import flatten
-from corpus import BROKEN, SOUND
-
-from audsql import catalog
 
 
 def read(text: str) -> tuple[ast.File, list[str]]:
@@ -76,7 +76,8 @@ def test_broken_statements_still_declare(text: str, kind: str, name: str | None)
 
 
 def test_descriptions() -> None:
-    text = "# not this\n\n# one\n#two\naudience a = x # no\naudience b = x\n\n# far\n\naudience c = x\n  # in\naudience d = x"
+    text = "# not this\n\n# one\n#two\naudience a = x # no\naudience b = x\n\n# far\n\naudience c = x\n  # in\n"
+    text += "audience d = x"
     statements = read(text)[0].statements
     assert [one.description for one in statements] == ["one\ntwo", "", "", "in"]  # type: ignore[union-attr]
 
@@ -122,7 +123,9 @@ def test_both_readings_are_offered(text: str, first: str, second: str) -> None:
         assert expression_text(expression) == wanted
 
 
-@pytest.mark.parametrize("text", ["", " ", "# only a comment", "a b", "a allow empty", ")", "audience", "a AND", "p(", '"x"'])
+@pytest.mark.parametrize(
+    "text", ["", " ", "# only a comment", "a b", "a allow empty", ")", "audience", "a AND", "p(", '"x"']
+)
 def test_expressions_that_are_none(text: str) -> None:
     expression, problems = parse_expression(text)
     assert len(problems) == (0 if text == "audience" else 1)

@@ -70,9 +70,15 @@ def ensure_upload(
         kept = replace(row, status="ready" if row.status == "releasing" else row.status, needed_by=needed_by)
         return row if kept == row else context.put("upload.needed", kept)
     context.say(f"upload_{decision.action}", label=upload.label, reason=decision.reason, people=facts.size)
-    if decision.action == "add" and row is not None:
+    if decision.action == "add" and row is not None and not _in_the_air(context, upload.key):
         return _grow(context, row, people, facts.fingerprint, needed_by)
     return _create(context, upload, row, people, facts.fingerprint, needed_by)
+
+
+def _in_the_air(context: Context, key: str) -> bool:
+    """Whether a delivery that has begun names this upload: whoever came in now would get that one too."""
+    rows = context.state().occurrences
+    return any(row.state == "sending" and key in dict(row.document.get("uploads", {})) for row in rows)
 
 
 def _look_up(context: Context, row: Resource) -> RemoteAudienceFacts | None:
@@ -103,7 +109,9 @@ def _create(
 ) -> Resource:
     state = context.state()
     address = f"upload.{upload.key}"
-    unmade = old if old is not None and old.remote_id is None and old.status == "creating" else None
+    # A tag stands for one set: a creation that was asked for with other people may still turn up.
+    same = old is not None and old.remote_id is None and old.status == "creating" and old.fingerprint == fingerprint
+    unmade = old if same else None
     generation = unmade.generation if unmade else max((r.generation for r in state.generations(address)), default=0) + 1
     name = audience_name(upload.label, Tag.of(state.lineage, upload.key, generation))
     row = Resource(
@@ -118,21 +126,28 @@ def _create(
 def _grow(context: Context, row: Resource, people: People, fingerprint: str, needed_by: tuple[str, ...]) -> Resource:
     """Add who is missing. `people` contains everybody that LINE may have: nobody leaves."""
     engine = context.engine
+    grown = replace(
+        row, status="creating", fingerprint=fingerprint, size=engine.count(people), needed_by=needed_by
+    )  # fmt: skip
     resuming = row.status == "creating" and row.fingerprint == fingerprint
-    batch = engine.load(_batch_name(row)) if resuming else None
+    batch = engine.load(_batch_name(grown)) if resuming else None
     if batch is None:
-        before = engine.load(members_name(row))
-        whole = before is None or row.status == "creating"
-        batch = people if whole or before is None else engine.delta(before, people)[0]
+        batch = _missing(context, row, people)
     engine.save(members_name(row), people)
-    engine.save(_batch_name(row), batch)
-    size = engine.count(people)
-    grown = replace(row, status="creating", fingerprint=fingerprint, size=size, needed_by=needed_by)
+    engine.save(_batch_name(grown), batch)
     return _fill(context, context.put("upload.growing", grown), batch)
 
 
+def _missing(context: Context, row: Resource, people: People) -> People:
+    """Whom LINE surely lacks; everybody where it is not certain that LINE has the kept members whole."""
+    before = context.engine.load(members_name(row))
+    if before is None or row.status == "creating" or context.engine.fingerprint(before) != row.fingerprint:
+        return people
+    return context.engine.delta(before, people)[0]
+
+
 def _batch_name(row: Resource) -> str:
-    return f"{members_name(row)}.batch"
+    return f"{members_name(row)}.batch.{row.fingerprint}"
 
 
 def _fill(context: Context, row: Resource, batch: People) -> Resource:
@@ -257,10 +272,10 @@ def _discard_twins(context: Context, row: Resource, remote_ids: Sequence[int]) -
 
 
 def ensure_line_audience(
-    context: Context, audience: LineAudience, part: int, request_id: str, needed_by: tuple[str, ...]
+    context: Context, audience: LineAudience, request_id: str, needed_by: tuple[str, ...]
 ) -> Resource | None:
     """The click or impression audience of one send. None: LINE does not know the send yet."""
-    address = f"line_audience.{audience.key}" + (f".{part}" if part else "")
+    address = f"line_audience.{audience.key}"
     row = current(context.state(), address)
     if row is not None and row.remote_id is not None and _look_up(context, row) is not None:
         return (
@@ -317,13 +332,13 @@ def _retargeting(context: Context, audience: LineAudience, request_id: str) -> R
 
 def wait_until_ready(
     context: Context, rows: Sequence[Resource], deadline: datetime
-) -> tuple[dict[str, list[Ready]], tuple[Resource, ...]]:
+) -> tuple[dict[str, Ready], tuple[Resource, ...]]:
     """Wait until every audience is READY with all its uploads, and switch to it.
 
     Returns what is ready by function key, and the rows that were not ready by the deadline.
     """
     waiting = list(rows)
-    ready: dict[str, list[Ready]] = {}
+    ready: dict[str, Ready] = {}
     for attempt in range(1_000_000):
         still: list[Resource] = []
         for row in waiting:
@@ -331,7 +346,7 @@ def wait_until_ready(
             if one is None:
                 still.append(row)
             else:
-                ready.setdefault(row.function_key, []).append(one)
+                ready[row.function_key] = one
         waiting = still
         if not waiting or context.now(waiting[0].account) >= deadline:
             break
@@ -381,17 +396,24 @@ def _switch(context: Context, row: Resource) -> None:
 def release(context: Context, needed: Mapping[str, tuple[str, ...]]) -> None:
     """Uploads that no delivery needs any more are no longer updated, and are deleted later."""
     rows = [
-        replace(
-            row,
-            status="releasing",
-            needed_by=(),
-            attributes={**row.attributes, "released_at": context.now(row.account).isoformat()},
-        )
+        _released(context, row)
         for row in context.state().resources
         if row.address.startswith("upload.") and row.status in ("ready", "creating") and row.function_key not in needed
     ]
-    if rows:
-        context.write("uploads.released", *rows)
+    known = [row for row in rows if row is not None]
+    if known:
+        context.write("uploads.released", *known)
+
+
+def _released(context: Context, row: Resource) -> Resource | None:
+    """None: nothing is known now of the account's time. What was not filled whole is not taken for whole later."""
+    if row.account not in context.clients:
+        return None
+    released = {"released_at": context.now(row.account).isoformat()}
+    whole = row.fingerprint if row.status == "ready" else ""
+    return replace(
+        row, status="releasing", fingerprint=whole, needed_by=(), attributes={**row.attributes, **released}
+    )  # fmt: skip
 
 
 def delete_released(context: Context) -> None:

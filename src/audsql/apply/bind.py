@@ -10,7 +10,8 @@ from audsql.apply.state import Resource, State
 from audsql.apply.world import World, as_found, atoms_needed, exclusions, own_atoms, source_of
 from audsql.compile.bind import without_empty
 from audsql.compile.bounds import bounds
-from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program
+from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program, RedeliveryLeaf, recipient_leaves
+from audsql.compile.trees import leaf_key
 from audsql.data.engine import Engine, SourceFacts
 from audsql.data.exclusions import empty_exclusions
 from audsql.diag import Bag, Diagnostic
@@ -36,9 +37,11 @@ __all__ = [
     "held_line_audiences",
     "held_uploads",
     "known_occurrences",
+    "last_generations",
     "members_name",
     "released_uploads",
-    "request_ids",
+    "sent_parts",
+    "settled",
     "upload_facts",
 ]
 
@@ -86,6 +89,14 @@ def released_uploads(state: State) -> frozenset[str]:
     return frozenset(row.function_key for row in found if row is not None and row.status == "releasing")
 
 
+def last_generations(state: State) -> dict[str, int]:
+    """The newest generation of each key that the state knows of."""
+    found: dict[str, int] = {}
+    for row in state.resources:
+        found[row.function_key] = max(found.get(row.function_key, 0), row.generation)
+    return found
+
+
 def held_line_audiences(state: State) -> dict[str, int]:
     rows = [row for row in state.resources if row.address.startswith("line_audience.")]
     return {
@@ -101,21 +112,53 @@ def known_occurrences(state: State) -> dict[str, tuple[Known, ...]]:
     for row in state.occurrences:
         definition = str(row.document.get("definition", ""))
         by_person = row.state == "cancelled" and row.id in closed
-        known = Known(row.time, "closed" if by_person else row.state, definition, row.at, row.not_after)
+        members = {str(part): str(one) for part, one in dict(row.document.get("members", {})).items()}
+        known = Known(row.time, "closed" if by_person else row.state, definition, row.at, row.not_after, members)
         found.setdefault(row.delivery, []).append(known)
     return {name: tuple(sorted(rows, key=lambda known: known.scheduled)) for name, rows in sorted(found.items())}
 
 
-def request_ids(state: State) -> dict[str, tuple[str, ...]]:
-    """LINE's request ids of the sends that were made, by delivery, in order of parts."""
+def sent_parts(state: State) -> dict[str, dict[int, str]]:
+    """LINE's request ids of the sends that were made, by delivery and part."""
     found: dict[str, dict[int, str]] = {}
     names = {row.id: row.delivery for row in state.occurrences}
     for operation in state.operations:
         accepted = operation.state in ("accepted", "sending", "succeeded")
         if accepted and operation.request_id and operation.kind in ("narrowcast", "broadcast"):
-            delivery = names.get(operation.occurrence, "")
-            found.setdefault(delivery, {})[operation.part] = operation.request_id
-    return {name: tuple(parts[part] for part in sorted(parts)) for name, parts in sorted(found.items())}
+            found.setdefault(names.get(operation.occurrence, ""), {})[operation.part] = operation.request_id
+    return found
+
+
+_CERTAIN = ("succeeded", "failed", "rejected", "refused_empty")
+
+
+def settled(state: State, delivery: str) -> bool:
+    """Whether it is certain which sends of a delivery were made, so that clicks and receipts of all can be named.
+
+    What a person said was sent has no request id: who clicked in it cannot be named.
+    """
+    rows = [row for row in state.occurrences if row.delivery == delivery and row.state != "cancelled"]
+    told = {row.subject for row in state.resolutions if row.verdict == "sent"}
+    for row in rows:
+        operations = state.operations_of(row.id)
+        unknown = any(one.state not in _CERTAIN for one in operations) or (row.id in told and not operations)
+        if row.state != "done" or unknown:
+            return False
+    return bool(rows)
+
+
+def _nowhere(state: State, program: Program, active: Sequence[CompiledDelivery]) -> frozenset[str]:
+    """Leaves that speak of sends to nobody: parts that were not made of deliveries that are over."""
+    sent = sent_parts(state)
+    named = {(one.delivery or "", one.part): one.key for one in program.audiences if one.kind in ("CLICK", "IMP")}
+    for delivery in active:
+        for send in delivery.sends:
+            for leaf in recipient_leaves(send.recipient) if isinstance(send, Narrowcast) else ():
+                if isinstance(leaf, RedeliveryLeaf):
+                    named[leaf.delivery, leaf.part] = leaf_key(leaf)
+    return frozenset(
+        key for (name, part), key in named.items() if part not in sent.get(name, {}) and settled(state, name)
+    )
 
 
 # --- what own data says -----------------------------------------------------------------------------
@@ -171,10 +214,10 @@ def _empty_exclusions(project: Project, world: World, active: Sequence[CompiledD
 def bind_deliveries(
     engine: Engine, program: Program, state: State, world: World, active: Sequence[CompiledDelivery]
 ) -> tuple[dict[str, CompiledDelivery], dict[str, UploadFacts]]:
-    """The deliveries without the uploads that came out empty, and the facts of the others by key."""
+    """The deliveries without the leaves that came out empty, and the facts of the other uploads by key."""
     keys = sorted({key for delivery in active for key in delivery.uploads})
     facts = {key: upload_facts(engine, program, state, world, key) for key in keys}
-    empty = frozenset(key for key, one in facts.items() if one.size == 0)
+    empty = frozenset(key for key, one in facts.items() if one.size == 0) | _nowhere(state, program, active)
     deliveries = {delivery.name: without_empty(delivery, program, empty) for delivery in active}
     return deliveries, {key: one for key, one in facts.items() if key not in empty}
 
@@ -228,8 +271,9 @@ def _delivery(engine: Engine, world: World, compiled: CompiledDelivery, project:
             bound = send.bound
         elif isinstance(send, Multicast):
             bound = send.members
-        count = None if bound is None else engine.count(engine.evaluate(bound, world.people))
-        parts.append(PartFacts(send.part, count))
+        people = None if bound is None else engine.evaluate(bound, world.people)
+        members = engine.fingerprint(people) if isinstance(send, Multicast) else None
+        parts.append(PartFacts(send.part, None if people is None else engine.count(people), members))
     return DeliveryFacts(compiled.name, size, tuple(parts))
 
 

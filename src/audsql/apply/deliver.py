@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from audsql.apply.audiences import Ready
-from audsql.apply.bind import request_ids
+from audsql.apply.bind import sent_parts
 from audsql.apply.context import Context
-from audsql.apply.sends import Part, PartState, known_operation, send_part
-from audsql.apply.state import Occurrence, OccurrenceState
-from audsql.apply.world import World
-from audsql.compile.program import (
-    AllOf,
-    AnyOf,
-    AudienceLeaf,
-    Broadcast,
-    CompiledDelivery,
-    Multicast,
-    Narrowcast,
-    NoneOf,
-    Recipient,
-    RedeliveryLeaf,
-    Send,
+from audsql.apply.moved import Moved, begin, moved, stays_clear
+from audsql.apply.sends import (
+    Part,
+    PartState,
+    conclude,
+    give_up,
+    is_open,
+    known_operation,
+    may_have_left,
+    miss,
+    over,
+    refuse_empty,
+    send_part,
 )
+from audsql.apply.state import Occurrence
+from audsql.apply.world import World
+from audsql.compile.program import Broadcast, CompiledDelivery, Multicast, Narrowcast, Recipient, Send
 from audsql.diag import error
 from audsql.line.limits import MULTICAST_RECIPIENTS_MAX
 from audsql.line.recipient import (
@@ -48,68 +48,110 @@ def deliver(
     occurrence: Occurrence,
     form: CompiledDelivery,
     world: World,
-    ready: Mapping[str, list[Ready]],
+    ready: Mapping[str, Ready],
 ) -> int:
-    """Send every part of an occurrence that is due. Returns 0, 5 (refused before any request) or 7."""
+    """Send every part of an occurrence that is due. Returns 0, 5 (refused before a request) or 7."""
     delivery = context.project.delivery(occurrence.delivery)
     assert delivery is not None
-    if occurrence.state == "scheduled":
-        if _shortfall(context, delivery, form, ready) or _too_many(context, form, ready):
-            return 5
-        occurrence = context.put("occurrence.sending", replace(occurrence, state="sending"))
+    named = any(isinstance(one, Narrowcast) and _is_open(context, occurrence, one) for one in form.sends)
+    if named and (_shortfall(context, delivery, form, ready) or _too_many(context, form, ready)):
+        return 5
+    occurrence, change = _begun(context, occurrence, world)
     states: list[PartState] = []
     for send in _in_order(context, form, world):
-        for part in _parts(context, occurrence, delivery, send, world, ready):
-            states.append(send_part(context, occurrence, part))
-    return _conclude(context, occurrence, states)
+        if isinstance(send, Narrowcast) and _torn(context, occurrence, send, world, change):
+            states.append(_torn_off(context, occurrence, Part(send.part, "narrowcast", b"")))
+            continue
+        parts = _parts(context, occurrence, delivery, send, world, ready)
+        if parts is None:
+            states += [_torn_off(context, occurrence, one) for one in _known_parts(context, occurrence, send)]
+            states.append("missed")
+            continue
+        states += [send_part(context, occurrence, part) for part in parts]
+    states += _to_nobody(context, occurrence, form)
+    return 0 if conclude(context, occurrence, states).state == "done" else 7
 
 
-_WORST_FIRST: tuple[tuple[PartState, OccurrenceState], ...] = (
-    ("in_doubt", "in_doubt"),
-    ("failed", "failed"),
-    ("rejected", "failed"),
-    ("missed", "missed"),
-)
+def _is_open(context: Context, occurrence: Occurrence, send: Send) -> bool:
+    return is_open(known_operation(context, occurrence, send.part, 0))
 
 
-def _conclude(context: Context, occurrence: Occurrence, states: Sequence[PartState]) -> int:
-    found = [outcome for state, outcome in _WORST_FIRST if state in states]
-    final: OccurrenceState = found[0] if found else "done"
-    context.put(f"occurrence.{final}", replace(occurrence, state=final))
-    context.say(final, delivery=occurrence.delivery)
-    return 0 if final == "done" else 7
+def _begun(context: Context, occurrence: Occurrence, world: World) -> tuple[Occurrence, Moved | None]:
+    """The occurrence under way, and who moved since the first request that may have left."""
+    left = any(may_have_left(one) for one in context.state().operations_of(occurrence.id))
+    change = moved(context, occurrence, world) if left else None
+    return (occurrence if left else begin(context, occurrence, world)), change
 
 
-def _shortfall(context: Context, delivery: Delivery, form: CompiledDelivery, ready: Mapping[str, list[Ready]]) -> bool:
+def _torn(context: Context, occurrence: Occurrence, send: Narrowcast, world: World, change: Moved | None) -> bool:
+    """Whether a part may not leave any more, because people moved since the delivery began.
+
+    One that may have left already names audiences of that time: who was excluded since would get it.
+    """
+    if change is None:
+        return False
+    known = known_operation(context, occurrence, send.part, 0)
+    if is_open(known):
+        return not stays_clear(context.engine, send, change, world)
+    return known is not None and known.state == "intent"
+
+
+def _torn_off(context: Context, occurrence: Occurrence, part: Part) -> PartState:
+    known = known_operation(context, occurrence, part.part, part.chunk)
+    ended = over(known) if known is not None else None
+    if ended is not None:
+        return ended
+    context.diagnostics.append(error("AUD0867", None, delivery=occurrence.delivery, part=part.part + 1))
+    return miss(context, occurrence, part)
+
+
+def _known_parts(context: Context, occurrence: Occurrence, send: Send) -> list[Part]:
+    rows = [row for row in context.state().operations_of(occurrence.id) if row.part == send.part]
+    return [Part(row.part, send.kind, b"", row.chunk, row.chunks) for row in rows]
+
+
+def _to_nobody(context: Context, occurrence: Occurrence, form: CompiledDelivery) -> list[PartState]:
+    """What was approved, or begun, and holds nobody by now. Who may have got it is in doubt."""
+    states: list[PartState] = []
+    present = {send.part for send in form.sends}
+    operations = context.state().operations_of(occurrence.id)
+    approved = {int(part) for part in dict(occurrence.document.get("limits", {}))}
+    for part in sorted((approved | present) - {row.part for row in operations}):
+        refuse_empty(context, occurrence, Part(part, "narrowcast", b""))
+    for row in operations:
+        if over(row) is None and is_open(row):
+            refuse_empty(context, occurrence, Part(row.part, "narrowcast", b"", row.chunk, row.chunks))
+        elif over(row) is None or row.part not in present:
+            states.append(over(row) or give_up(context, row, "moved"))
+    return states
+
+
+def _shortfall(context: Context, delivery: Delivery, form: CompiledDelivery, ready: Mapping[str, Ready]) -> bool:
     """LINE left people out of an upload that is subtracted: they would get the message after all."""
     found = False
     for key in form.uploads:
-        upload = context.program.upload(key)
-        for one in ready.get(key, ()):
-            if upload.negated and one.size is not None and one.count < one.size and not delivery.allow_shortfall:
-                context.diagnostics.append(
-                    error(
-                        "AUD0850",
-                        delivery.span,
-                        delivery=delivery.name,
-                        label=upload.label,
-                        missing=one.size - one.count,
-                        uploaded=one.size,
-                    )
+        upload, one = context.program.upload(key), ready[key]
+        if upload.negated and one.size is not None and one.count < one.size and not delivery.allow_shortfall:
+            missing = one.size - one.count
+            context.diagnostics.append(
+                error(
+                    "AUD0850", delivery.span, delivery=delivery.name, label=upload.label, missing=missing,
+                    uploaded=one.size,
                 )
-                found = True
+            )  # fmt: skip
+            found = True
     return found
 
 
-def _too_many(context: Context, form: CompiledDelivery, ready: Mapping[str, list[Ready]]) -> bool:
+def _too_many(context: Context, form: CompiledDelivery, ready: Mapping[str, Ready]) -> bool:
     """LINE counts more people than were ever uploaded: somebody else changed the audience."""
     found = False
     for key in form.uploads:
-        for one in ready.get(key, ()):
-            if one.size is not None and one.count > one.size:
-                label = context.program.upload(key).label
-                context.diagnostics.append(error("AUD0860", None, label=label, count=one.count, uploaded=one.size))
-                found = True
+        one = ready[key]
+        if one.size is not None and one.count > one.size:
+            label = context.program.upload(key).label
+            context.diagnostics.append(error("AUD0860", None, label=label, count=one.count, uploaded=one.size))
+            found = True
     return found
 
 
@@ -137,35 +179,32 @@ def _parts(
     delivery: Delivery,
     send: Send,
     world: World,
-    ready: Mapping[str, list[Ready]],
-) -> list[Part]:
+    ready: Mapping[str, Ready],
+) -> list[Part] | None:
+    """The requests of a part; none where it holds nobody. None: how it was cut into requests is lost."""
     messages = [message for name in delivery.messages for message in context.messages.get(name, ())]
-    silent = not delivery.notification
     if isinstance(send, Broadcast):
-        return [Part(send.part, "broadcast", broadcast_body(messages, silent))]
+        return [Part(send.part, "broadcast", broadcast_body(messages, not delivery.notification))]
     if isinstance(send, Multicast):
         return _multicast(context, occurrence, delivery, send, world, messages)
-    body = _frozen_or_built(context, occurrence, delivery, send, world, ready, messages)
-    return [] if body is None else [Part(send.part, "narrowcast", body)]
-
-
-def _frozen_or_built(
-    context: Context,
-    occurrence: Occurrence,
-    delivery: Delivery,
-    send: Narrowcast,
-    world: World,
-    ready: Mapping[str, list[Ready]],
-    messages: Sequence[Any],
-) -> bytes | None:
-    """The body of a narrowcast: as frozen earlier, else built now. None: own data says nobody is in it."""
     known = known_operation(context, occurrence, send.part, 0)
-    if known is not None and known.body_sha256 is not None:
-        return context.store.body(known.id)
+    if known is not None and not is_open(known):
+        return [Part(send.part, "narrowcast", context.store.body(known.id) or b"")]
     limit = _limit(context, occurrence, delivery, send, world)
     if limit is None:
         context.say("part_empty", delivery=occurrence.delivery, part=send.part + 1)
-        return None
+        return []
+    return [Part(send.part, "narrowcast", _body(context, delivery, send, ready, messages, limit))]
+
+
+def _body(
+    context: Context,
+    delivery: Delivery,
+    send: Narrowcast,
+    ready: Mapping[str, Ready],
+    messages: Sequence[Any],
+    limit: Limit,
+) -> bytes:
     silent = not delivery.notification
     filter_ = filter_json(send.filter) if send.filter is not None else None
     if send.recipient is not None:
@@ -192,33 +231,11 @@ def _limit(
     return Limit(min(bounds), up_to_remaining_quota=True, forbid_partial_delivery=delivery.quota == "forbid")
 
 
-def _recipient(context: Context, tree: Recipient, ready: Mapping[str, list[Ready]]) -> dict[str, object]:
-    """LINE's recipient. A delivery of several sends has a click audience for each of them."""
-    ids = {f"{key}~{at}": one.remote_id for key, found in ready.items() for at, one in enumerate(found)}
-    sent = {(name, at): one for name, found in _sent(context).items() for at, one in enumerate(found)}
-    return recipient_json(_expanded(tree, ready), ids, sent)
-
-
-def _sent(context: Context) -> dict[str, tuple[str, ...]]:
-    declared = {
-        one.name: (one.sent_request_id,) for one in context.project.deliveries if one.sent_request_id is not None
-    }
-    return {**request_ids(context.state()), **declared}
-
-
-def _expanded(tree: Recipient, ready: Mapping[str, list[Ready]]) -> Recipient:
-    match tree:
-        case AudienceLeaf(key):
-            leaves = tuple(AudienceLeaf(f"{key}~{at}") for at in range(len(ready[key])))
-            return leaves[0] if len(leaves) == 1 else AnyOf(leaves)
-        case RedeliveryLeaf():
-            return tree
-        case NoneOf(operand):
-            return NoneOf(_expanded(operand, ready))
-        case AllOf(operands):
-            return AllOf(tuple(_expanded(operand, ready) for operand in operands))
-        case AnyOf(operands):
-            return AnyOf(tuple(_expanded(operand, ready) for operand in operands))
+def _recipient(context: Context, tree: Recipient, ready: Mapping[str, Ready]) -> dict[str, object]:
+    ids = {key: one.remote_id for key, one in ready.items()}
+    sent = {(name, part): one for name, parts in sent_parts(context.state()).items() for part, one in parts.items()}
+    declared = {(one.name, 0): one.sent_request_id for one in context.project.deliveries if one.sent_request_id}
+    return recipient_json(tree, ids, {**sent, **declared})
 
 
 def _multicast(
@@ -228,33 +245,36 @@ def _multicast(
     send: Multicast,
     world: World,
     messages: Sequence[Any],
-) -> list[Part]:
+) -> list[Part] | None:
     """Requests of 500 over the list that was frozen at the first one; whoever is excluded by now is left out.
 
     A request that may have left with somebody who is excluded by now cannot be made again with the same
-    bytes: it ends in doubt instead of being sent.
+    bytes: it ends in doubt instead of being sent. None: requests were made and the list is lost; another
+    list would be cut in other places, and people around the cuts would get the message twice or not at all.
     """
     engine = context.engine
     name = f"multicast.{occurrence.id}.{send.part}"
     now = engine.evaluate(send.members, world.people)
     frozen = engine.load(name)
+    if frozen is None and _known_parts(context, occurrence, send):
+        return None
     if frozen is None:
         frozen = now
         engine.save(name, frozen)
     gone = set(engine.members(engine.delta(frozen, now)[1]))
-    members = iter(list(engine.members(frozen)))
+    members = engine.members(frozen)
     chunks: list[list[str]] = []
     while chunk := list(islice(members, MULTICAST_RECIPIENTS_MAX)):
-        chunks.append(chunk)
+        chunks.append([one for one in chunk if one not in gone])
+    for index, people in enumerate(chunks):
+        if not people and is_open(known_operation(context, occurrence, send.part, index)):
+            refuse_empty(context, occurrence, Part(send.part, "multicast", b"", index, len(chunks)))
+    silent = not delivery.notification
     return [
         Part(
-            send.part,
-            "multicast",
-            multicast_body(kept, messages, not delivery.notification, delivery.unit),
-            index,
-            len(chunks),
+            send.part, "multicast", multicast_body(people, messages, silent, delivery.unit), index, len(chunks),
             keep_body=False,
         )
-        for index, chunk in enumerate(chunks)
-        if (kept := [one for one in chunk if one not in gone])
-    ]
+        for index, people in enumerate(chunks)
+        if people
+    ]  # fmt: skip

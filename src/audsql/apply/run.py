@@ -19,10 +19,10 @@ from audsql.apply.audiences import (
     release,
     wait_until_ready,
 )
-from audsql.apply.bind import bind_deliveries, known_occurrences, request_ids
+from audsql.apply.bind import bind_deliveries, known_occurrences, sent_parts, settled
 from audsql.apply.context import Context, Stop
 from audsql.apply.deliver import deliver
-from audsql.apply.sends import settle_late
+from audsql.apply.sends import follow_accepted, settle_late
 from audsql.apply.state import AppliedPlan, KnownSize, Occurrence, Resource, SpentPlan, occurrence_id, row_id
 from audsql.apply.world import World, as_approved, own_atoms, source_of
 from audsql.compile.bounds import bounds
@@ -91,13 +91,14 @@ def _scheduled(
     name, account = entry["address"].removeprefix("delivery."), entry["account"]
     at = datetime.fromisoformat(entry["at"]) if entry["at"] else None
     known = find(occurrence_id(account, name, entry["occurrence"]))
-    end = not_after(at) if at else (known.not_after if known and known.not_after else None)
+    again = known is not None and known.state != "cancelled"
+    end = not_after(at) if at else (known.not_after if known and again else None)
     document = {
         "definition": entry["definition"],
         "as_of": plan["as_of"],
         "as_of_given": plan["as_of_given"],
         "pins": dict(pins),
-        "part_bounds": entry["part_bounds"],
+        "members": entry["members"],
         "limits": {str(send["part"]): send["limit"] for send in entry["sends"]},
     }
     fresh = Occurrence(
@@ -158,6 +159,9 @@ def _groups(context: Context) -> list[_Group]:
 
 
 def _carry_out_group(context: Context, group: _Group) -> int:
+    if group.begun:
+        for row in group.occurrences:
+            follow_accepted(context, row)
     open_rows = tuple(row for row in group.occurrences if not _closed_for_lateness(context, row))
     wanted = [(row, *_compiled(context, row)) for row in open_rows]
     changed = [row for row, compiled, same in wanted if compiled is None or not same]
@@ -171,9 +175,14 @@ def _carry_out_group(context: Context, group: _Group) -> int:
         return 5
     deliveries = [compiled for _, compiled in usable]
     forms, _ = bind_deliveries(context.engine, context.program, context.state(), world, deliveries)
-    rows = [row for row, _ in usable if row.delivery in forms]
+    rows = [row for row, _ in usable]
+    # Its audiences are made from what is known now: what is sent on the way is for the next run.
+    waiting = {one.name for one in deliveries if not all(settled(context.state(), name) for name in one.waits_for)}
     ready = _prepare(context, rows, forms, world)
-    code = max((_send_if_due(context, row, forms[row.delivery], world, ready) for row in rows), default=0)
+    code = 0
+    for row in rows:
+        late = _too_early(context, row) or (row.delivery in waiting and _must_wait(context, row))
+        code = max(code, 0 if late else _send(context, row, forms[row.delivery], world, ready))
     return max(code, 5 if changed else 0)
 
 
@@ -181,7 +190,8 @@ def _closed_for_lateness(context: Context, row: Occurrence) -> bool:
     now = context.now(row.account)
     if row.not_after is None or now <= row.not_after:
         return False
-    return settle_late(context, row, now).state in _NEEDS_A_PERSON
+    settle_late(context, row)
+    return True
 
 
 def _compiled(context: Context, row: Occurrence) -> tuple[CompiledDelivery | None, bool]:
@@ -220,7 +230,7 @@ def _aim(context: Context, account: str) -> Desired:
 
 def _prepare(
     context: Context, rows: Sequence[Occurrence], forms: Mapping[str, CompiledDelivery], world: World
-) -> dict[str, list[Ready]]:
+) -> dict[str, Ready]:
     """Make the audiences of these occurrences ready, by function key."""
     if not rows:
         return {}
@@ -252,25 +262,26 @@ def _line_resources(context: Context, key: str, needed_by: tuple[str, ...]) -> l
     if audience.kind not in ("CLICK", "IMP"):
         return []
     source = context.project.delivery(audience.delivery or "")
-    sent = source.sent_request_id if source else None
-    ids = (sent,) if sent else request_ids(context.state()).get(audience.delivery or "", ())
-    made = [ensure_line_audience(context, audience, part, one, needed_by) for part, one in enumerate(ids)]
-    if not ids or any(row is None for row in made):
+    request_id = source.sent_request_id if source else None
+    if request_id is None and settled(context.state(), audience.delivery or ""):
+        request_id = sent_parts(context.state()).get(audience.delivery or "", {}).get(audience.part)
+    made = ensure_line_audience(context, audience, request_id, needed_by) if request_id else None
+    if made is None:
         context.say("waiting_for_delivery", delivery=audience.delivery, label=audience.label)
         return []
-    return [row for row in made if row is not None]
+    return [made]
 
 
-def _named(context: Context, keys: Mapping[str, Sequence[str]]) -> dict[str, list[Ready]]:
+def _named(context: Context, keys: Mapping[str, Sequence[str]]) -> dict[str, Ready]:
     """Audiences that were made in LINE's own tools, found by name."""
-    found: dict[str, list[Ready]] = {}
+    found: dict[str, Ready] = {}
     for audience in context.program.audiences:
-        if audience.key not in keys or audience.kind in ("CLICK", "IMP", "REDELIVERY"):
+        if audience.key not in keys or audience.kind in ("CLICK", "IMP"):
             continue
         remote = _remote_audiences(context, audience.account, shared=audience.kind == "SHARED")
         same = find_named(remote, audience)
         if len(same) == 1 and same[0].status == "READY":
-            found[audience.key] = [Ready(audience.key, same[0].id, same[0].count, None)]
+            found[audience.key] = Ready(audience.key, same[0].id, same[0].count, None)
         else:
             context.diagnostics.append(
                 error("AUD0711", None, name=audience.name or "", kind=audience.kind, account=audience.account)
@@ -288,27 +299,24 @@ def _remote_audiences(context: Context, account: str, shared: bool) -> RemoteFac
     return RemoteFacts(account, "", tuple(audience_facts(one, shared) for one in outcome.value), None, None, None)
 
 
-def _send_if_due(
-    context: Context,
-    row: Occurrence,
-    form: CompiledDelivery,
-    world: World,
-    ready: Mapping[str, list[Ready]],
-) -> int:
-    now = context.now(row.account)
-    if row.at is not None and now < row.at:
+def _too_early(context: Context, row: Occurrence) -> bool:
+    early = row.at is not None and context.now(row.account) < row.at
+    if early and row.at is not None:
         context.say("scheduled", delivery=row.delivery, at=row.at.isoformat())
-        return 0
-    missing = [key for key in (*form.uploads, *form.audiences) if key not in ready and not _is_redelivery(context, key)]
-    if missing:
+    return early
+
+
+def _must_wait(context: Context, row: Occurrence) -> bool:
+    """For the end of a delivery whose clicks, opens or receipts it uses."""
+    context.say("not_ready", delivery=row.delivery)
+    return True
+
+
+def _send(context: Context, row: Occurrence, form: CompiledDelivery, world: World, ready: Mapping[str, Ready]) -> int:
+    if any(key not in ready for key in (*form.uploads, *form.audiences)):
         context.say("not_ready", delivery=row.delivery)
-        return 4 if not form.waits_for else 0
+        return 4
     return deliver(context, row, form, world, ready)
-
-
-def _is_redelivery(context: Context, key: str) -> bool:
-    audience = next((one for one in context.program.audiences if one.key == key), None)
-    return audience is not None and audience.kind == "REDELIVERY"
 
 
 def _still_needed(context: Context) -> dict[str, tuple[str, ...]]:

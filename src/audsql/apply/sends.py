@@ -8,18 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 from audsql.apply.context import Context, Stop
-from audsql.apply.state import Occurrence, Operation
+from audsql.apply.state import Occurrence, OccurrenceState, Operation, OperationState
 from audsql.diag import error
 from audsql.line.client import SendKind
-from audsql.line.outcome import Accepted, AlreadyAccepted, Found, Limited, Refused, SendOutcome
+from audsql.line.outcome import Accepted, AlreadyAccepted, Found, Limited, Refused, SendOutcome, Unknown
 
-__all__ = ["Part", "PartState", "retry_key", "send_part", "settle_late"]
+__all__ = [
+    "Part",
+    "PartState",
+    "conclude",
+    "follow_accepted",
+    "give_up",
+    "is_open",
+    "known_operation",
+    "may_have_left",
+    "miss",
+    "over",
+    "refuse_empty",
+    "retry_key",
+    "send_part",
+    "settle_late",
+]
 
 # A request may take this long in all; none is begun that could arrive after the window (§4.6 step 5).
 REQUEST_SECONDS = 60
@@ -27,12 +42,12 @@ PROGRESS_POLL_SECONDS = (2, 5, 10, 20, 30, 60)
 RETRY_PAUSE_SECONDS = (2, 5, 10, 30, 60)
 PROGRESS_WAIT_SECONDS = 4 * 60 * 60
 
-PartState = Literal["succeeded", "failed", "in_doubt", "missed", "rejected", "later"]
+PartState = Literal["succeeded", "failed", "in_doubt", "missed", "rejected", "empty"]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One request to be made. `body` is None where it must be read from the journal or cannot be made again."""
+    """One request to be made. `keep_body`: whether the journal may hold the bytes (they name nobody)."""
 
     part: int
     kind: SendKind
@@ -59,14 +74,13 @@ def send_part(context: Context, occurrence: Occurrence, part: Part) -> PartState
     operation = known_operation(context, occurrence, part.part, part.chunk)
     if operation is None:
         operation = _new_operation(context, occurrence, part)
-    if operation.state in ("succeeded", "failed", "in_doubt", "missed", "rejected"):
-        return operation.state
-    if operation.state in ("resolved_sent", "resolved_not_sent"):
-        return "succeeded"
-    if operation.state == "pending":
+    ended = over(operation)
+    if ended is not None:
+        return ended
+    if is_open(operation):
         frozen = _freeze(context, occurrence, operation, part)
         if frozen is None:
-            return _close(context, operation, "missed")
+            return _close(context, operation, "missed", "window")
         operation = frozen
     if operation.state == "intent":
         outcome = _ask(context, occurrence, operation, part)
@@ -76,22 +90,68 @@ def send_part(context: Context, occurrence: Occurrence, part: Part) -> PartState
     return _follow(context, occurrence, operation)
 
 
-def _new_operation(context: Context, occurrence: Occurrence, part: Part) -> Operation:
+def is_open(operation: Operation | None) -> bool:
+    """Whether the bytes of a request may still be chosen: none left under its key."""
+    return operation is None or operation.state in ("pending", "stale") or _untried(operation)
+
+
+def may_have_left(operation: Operation) -> bool:
+    """Whether LINE may have taken the request: only then must it be exactly the same one again."""
+    return not is_open(operation) and operation.state not in ("rejected", "refused_empty", "missed")
+
+
+def _untried(operation: Operation) -> bool:
+    return operation.state == "intent" and not operation.attributes.get("asked")
+
+
+def over(operation: Operation) -> PartState | None:
+    """What became of a request that is over; None where it is not."""
+    if operation.state in ("succeeded", "failed", "in_doubt", "missed", "rejected"):
+        return operation.state
+    if operation.state == "refused_empty":
+        return "empty"
+    return "succeeded" if operation.state in ("resolved_sent", "resolved_not_sent") else None
+
+
+def _operation(context: Context, occurrence: Occurrence, part: Part, state: OperationState) -> Operation:
     key = retry_key(context.bots[occurrence.account], occurrence.id, part.part, 0, part.chunk)
-    operation = Operation(
-        occurrence.id, part.part, 0, part.kind, "pending", key, part.chunk, part.chunks,
+    return Operation(
+        occurrence.id, part.part, 0, part.kind, state, key, part.chunk, part.chunks,
         not_before=occurrence.at, not_after=occurrence.not_after,
     )  # fmt: skip
-    return context.put("send.pending", operation)
+
+
+def _new_operation(context: Context, occurrence: Occurrence, part: Part) -> Operation:
+    return context.put("send.pending", _operation(context, occurrence, part, "pending"))
+
+
+def refuse_empty(context: Context, occurrence: Occurrence, part: Part) -> None:
+    """Nobody is in this part, and nobody comes in later: it is over."""
+    known = known_operation(context, occurrence, part.part, part.chunk)
+    operation = known or _operation(context, occurrence, part, "refused_empty")
+    context.put("send.empty", replace(operation, state="refused_empty"))
+
+
+def miss(context: Context, occurrence: Occurrence, part: Part) -> Literal["in_doubt", "missed"]:
+    """Make a part no more, begun or not."""
+    known = known_operation(context, occurrence, part.part, part.chunk)
+    return give_up(context, known or _new_operation(context, occurrence, part), "moved")
 
 
 def _freeze(context: Context, occurrence: Occurrence, operation: Operation, part: Part) -> Operation | None:
-    """Write the exact bytes down before the first attempt. None: the window has closed untried."""
+    """Write the exact bytes down before the first attempt. None: the window has closed untried.
+
+    A request that was frozen but certainly never left (`stale`) is frozen anew under the same key.
+    """
     if not _in_window(context, occurrence):
         return None
+    if operation.state == "intent":
+        operation = context.put("send.stale", replace(operation, state="stale"))
     digest = hashlib.sha256(part.body).hexdigest()
     body = part.body if part.keep_body else None
-    return context.put("send.intent", replace(operation, state="intent", body=body, body_sha256=digest))
+    return context.put(
+        "send.intent", replace(operation, state="intent", body=body, body_sha256=digest, attributes={})
+    )  # fmt: skip
 
 
 def _in_window(context: Context, occurrence: Occurrence) -> bool:
@@ -107,14 +167,18 @@ def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: P
     body = context.store.body(operation.id) or part.body
     if hashlib.sha256(body).hexdigest() != operation.body_sha256:
         # The people it was frozen for cannot be made again: another body under this key must not leave.
-        return _close(context, operation, "in_doubt")
+        return give_up(context, operation, "body")
     began = context.now(occurrence.account)
     for attempt in range(1_000_000):
         if not _in_window(context, occurrence):
-            return _close(context, operation, "in_doubt")
+            return give_up(context, operation, "window")
         client.pace(part.kind)
+        before = operation
+        operation = _asking(context, operation)
         outcome = _attempt(context, occurrence, operation, part.kind, body)
-        operation = context.put("send.attempt", replace(operation, attempts=operation.attempts + 1))
+        if _nothing_happened(outcome):
+            # Whether it had left before is as open as it was.
+            operation = context.put("send.unsent", replace(operation, attributes=before.attributes))
         settled = _settle(context, occurrence, operation, outcome)
         if settled is not None:
             return settled
@@ -122,7 +186,17 @@ def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: P
         if elapsed > context.options.send_retry_seconds:
             raise Stop(4, (error("AUD0854", None, delivery=occurrence.delivery),))
         client.sleep(RETRY_PAUSE_SECONDS[min(attempt, len(RETRY_PAUSE_SECONDS) - 1)])
-    return "later"
+    raise AssertionError("a window ends")
+
+
+def _asking(context: Context, operation: Operation) -> Operation:
+    """Before the first byte: from here on LINE may have taken it, whatever becomes of this process."""
+    asked = {**operation.attributes, "asked": True}
+    return context.put("send.asking", replace(operation, attempts=operation.attempts + 1, attributes=asked))
+
+
+def _nothing_happened(outcome: SendOutcome) -> bool:
+    return isinstance(outcome, Refused | Limited) or (isinstance(outcome, Unknown) and not outcome.written)
 
 
 def _attempt(
@@ -149,6 +223,9 @@ def _settle(
     if isinstance(outcome, Refused) and outcome.status == 401:
         # The token is wrong, not the send: nothing happened, and a later run asks again.
         raise Stop(1, (error("AUD0859", None, account=occurrence.account),))
+    if isinstance(outcome, Refused) and may_have_left(operation):
+        # An attempt before this one has no certain answer: a refusal now says nothing about that one.
+        return give_up(context, operation, str(outcome.status))
     if isinstance(outcome, Refused):
         refusal = ", ".join(outcome.codes) or outcome.message or str(outcome.status)
         rejected = replace(operation, state="rejected", evidence=str(outcome.status))
@@ -174,14 +251,16 @@ def _follow(context: Context, occurrence: Occurrence, operation: Operation) -> P
         found = client.progress(operation.request_id or "")
         if isinstance(found, Found) and found.value.over:
             return _finished(context, occurrence, operation, found.value)
+        if isinstance(found, Refused) and found.status == 401:
+            raise Stop(1, (error("AUD0859", None, account=occurrence.account),))
         if isinstance(found, Refused):
             # LINE forgets progress after 14 days; what was accepted stays accepted.
-            return _close(context, operation, "in_doubt")
+            return _close(context, operation, "in_doubt", "progress")
         elapsed = (context.now(occurrence.account) - began).total_seconds()
         if elapsed > PROGRESS_WAIT_SECONDS:
             raise Stop(4, (error("AUD0856", None, delivery=occurrence.delivery),))
         client.sleep(PROGRESS_POLL_SECONDS[min(attempt, len(PROGRESS_POLL_SECONDS) - 1)])
-    return "later"
+    raise AssertionError("a wait ends")
 
 
 def _finished(context: Context, occurrence: Occurrence, operation: Operation, progress: Any) -> PartState:
@@ -208,42 +287,55 @@ def _finished(context: Context, occurrence: Occurrence, operation: Operation, pr
     return state
 
 
-def _close(context: Context, operation: Operation, state: Literal["in_doubt", "missed"]) -> PartState:
-    context.put(f"send.{state}", replace(operation, state=state, evidence="window"))
+def _close(
+    context: Context, operation: Operation, state: Literal["in_doubt", "missed"], evidence: str
+) -> Literal["in_doubt", "missed"]:
+    context.put(f"send.{state}", replace(operation, state=state, evidence=evidence))
     return state
 
 
-def settle_late(context: Context, occurrence: Occurrence, now: datetime) -> Occurrence:
-    """Close an occurrence whose window has passed: what was never tried is missed, the rest in doubt."""
-    rows = context.state().operations_of(occurrence.id)
-    states: set[str] = set()
-    for row in rows:
-        if row.state == "intent":
-            _close(context, row, "in_doubt")
-            states.add("in_doubt")
-        elif row.state == "pending":
-            _close(context, row, "missed")
-            states.add("missed")
-        else:
-            states.add(row.state)
-    if states & {"accepted", "sending"}:
-        return occurrence
-    if "in_doubt" in states:
-        state: Literal["in_doubt", "missed", "failed"] = "in_doubt"
-    else:
-        state = "failed" if states & {"failed", "rejected"} else "missed"
-    context.say(state, delivery=occurrence.delivery)
-    return context.put(f"occurrence.{state}", replace(occurrence, state=state))
+def give_up(context: Context, operation: Operation, evidence: str) -> Literal["in_doubt", "missed"]:
+    """Make this request no more: in doubt if it may have left, missed if it certainly did not."""
+    return _close(context, operation, "in_doubt" if may_have_left(operation) else "missed", evidence)
 
 
-def multicast_parts(
-    part: int,
-    chunks: Sequence[Sequence[str]],
-    build: Callable[[Sequence[str]], bytes],
-) -> tuple[Part, ...]:
-    """A multicast's requests: bodies hold ids and are therefore never kept in the journal."""
-    return tuple(
-        Part(part, "multicast", build(ids), index, len(chunks), keep_body=False)
-        for index, ids in enumerate(chunks)
-        if ids
-    )
+# --- occurrences that are over ------------------------------------------------------------------------
+
+
+_WORST_FIRST: tuple[tuple[PartState, OccurrenceState], ...] = (
+    ("in_doubt", "in_doubt"),
+    ("failed", "failed"),
+    ("rejected", "failed"),
+    ("missed", "missed"),
+)
+
+
+def conclude(context: Context, occurrence: Occurrence, states: Sequence[PartState]) -> Occurrence:
+    """An occurrence is what its worst part is; missed is one of which nothing was sent, else it failed."""
+    found = [outcome for state, outcome in _WORST_FIRST if state in states]
+    if found and found[0] == "missed" and "succeeded" in states:
+        found = ["failed"]
+    final: OccurrenceState = found[0] if found else "done"
+    context.say(final, delivery=occurrence.delivery)
+    return context.put(f"occurrence.{final}", replace(occurrence, state=final))
+
+
+def follow_accepted(context: Context, occurrence: Occurrence) -> None:
+    """What LINE took is followed to its end, whatever became of specs and data meanwhile."""
+    for operation in context.state().operations_of(occurrence.id):
+        if operation.state == "accepted":
+            _follow(context, occurrence, operation)
+
+
+def settle_late(context: Context, occurrence: Occurrence) -> Occurrence:
+    """Close an occurrence whose window has passed: what was never tried is missed, the rest is what it is."""
+    follow_accepted(context, occurrence)
+    operations = context.state().operations_of(occurrence.id)
+    states = [over(one) or give_up(context, one, "window") for one in operations]
+    chunks: dict[int, int] = {}
+    for one in operations:
+        chunks[one.part] = chunks.get(one.part, one.chunks) - 1
+    approved = {int(part) for part in dict(occurrence.document.get("limits", {}))}
+    if approved - set(chunks) or any(chunks.values()) or not operations:
+        states.append("missed")
+    return conclude(context, occurrence, states)

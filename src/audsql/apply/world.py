@@ -9,7 +9,7 @@ excluded then or is excluded now stays out (design.md §5, reliability.md T38).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program
@@ -23,14 +23,11 @@ __all__ = ["Polarity", "World", "as_approved", "as_found", "atoms_needed", "excl
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Own atoms evaluated: `people` by atom key. `digests` by source name."""
+    """Own atoms evaluated: `people` by atom key. `excluded`: digests of what was read again to be subtracted."""
 
     people: Mapping[str, People]
     materialised: Materialised
-
-    @property
-    def digests(self) -> dict[str, str]:
-        return {name: facts.digest for name, facts in sorted(self.materialised.sources.items())}
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +157,7 @@ def _merged(
             people[atom.key] = engine.union(planned.people[atom.key], latest.people[atom.key])
     if problems:
         return None, (*diagnostics, *problems)
-    return World(people, planned), diagnostics
+    return World(people, planned, {name: facts.digest for name, facts in sorted(latest.sources.items())}), diagnostics
 
 
 def _is_list(atom: Atom) -> bool:

@@ -77,6 +77,8 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
+    """A normal form with a level for each of its literals."""
+
     space: Space
     form: ir.Expression
     rails: tuple[Rail, ...]

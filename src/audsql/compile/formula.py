@@ -33,11 +33,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Truth:
+    """A constant."""
+
     value: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
+    """A variable or its negation."""
+
     variable: int
     positive: bool
 

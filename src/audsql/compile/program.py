@@ -59,11 +59,15 @@ class RedeliveryLeaf:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
+    """Who is in all of the operands."""
+
     operands: tuple[Recipient, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
+    """Who is in any of the operands."""
+
     operands: tuple[Recipient, ...]
 
 
@@ -81,16 +85,22 @@ Recipient = AudienceLeaf | RedeliveryLeaf | AllOf | AnyOf | NoneOf
 
 @dataclass(frozen=True, slots=True)
 class GenderIn:
+    """LINE's codes of genders, any of them."""
+
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class OsIn:
+    """LINE's codes of systems, any of them."""
+
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AreaIn:
+    """LINE's codes of areas, any of them."""
+
     values: tuple[str, ...]
 
 
@@ -104,17 +114,23 @@ class AgeBetween:
 
 @dataclass(frozen=True, slots=True)
 class FriendForBetween:
+    """As `AgeBetween`, for the days somebody has been a friend."""
+
     gte: str | None
     lt: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class AllFilters:
+    """Whom all of the operands hold for."""
+
     operands: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyFilter:
+    """Whom any of the operands holds for."""
+
     operands: tuple[Filter, ...]
 
 

@@ -46,7 +46,7 @@ def anchored(expression: ir.Expression) -> bool:
 
 def is_empty(expression: ir.Expression) -> bool:
     """Whether nobody is in it in any possible world. Raises Undecided."""
-    return witness(expression) is None
+    return not _varies_throughout(expression, certain_facts(ir.atoms_of(expression))) and witness(expression) is None
 
 
 def is_everybody(expression: ir.Expression) -> bool:
@@ -99,6 +99,8 @@ def constant_parts(expression: ir.Expression) -> Mapping[str, bool]:
     Raises Undecided."""
     atoms = ir.atoms_of(expression)
     facts = certain_facts(atoms)
+    if _varies_throughout(expression, facts):
+        return {}
     if _all_vary(expression, _samples(expression, [atom.key for atom in atoms], facts)):
         return {}
     space, keys = _space(expression, facts)
@@ -216,6 +218,16 @@ def _pack(sets: Iterable[frozenset[str]], facts: Facts) -> frozenset[str]:
         if possible(total | one, facts):
             total |= one
     return total
+
+
+def _varies_throughout(expression: ir.Expression, facts: Facts) -> bool:
+    """Whether it is plain that no part is constant: each part stands once, and atoms are independent."""
+    if facts.implications or facts.exclusions:
+        return False
+    nodes = ir.nodes_of(expression)
+    if any(isinstance(node, ir.Constant) for node in nodes):
+        return False
+    return sum(len(ir.children(node)) for node in nodes) == len(nodes) - 1
 
 
 def _all_vary(expression: ir.Expression, samples: Sequence[frozenset[str]]) -> bool:

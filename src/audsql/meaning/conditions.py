@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 def unique_sorted(items: Iterable[T]) -> tuple[T, ...]:
     """Each item once, in the order of its representation: the same set in the same order always."""
-    return tuple(sorted(dict.fromkeys(items), key=repr))
+    unique = tuple(dict.fromkeys(items))
+    return tuple(sorted(unique, key=repr)) if len(unique) > 1 else unique
 
 
 def row_conditions(

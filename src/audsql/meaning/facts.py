@@ -33,8 +33,13 @@ class Facts:
     exclusions: tuple[tuple[str, str], ...] = ()
 
 
+_NONE = Facts()
+
+
 def certain_facts(atoms: Sequence[ir.Atom]) -> Facts:
     """The facts that hold between these atoms."""
+    if len(atoms) < 2:
+        return _NONE
     unique = {atom.key: atom for atom in atoms}
     groups: dict[tuple[str, ...], list[tuple[str, ir.Atom]]] = {}
     for key in sorted(unique):
@@ -52,7 +57,7 @@ def certain_facts(atoms: Sequence[ir.Atom]) -> Facts:
                 implications.append((right_key, left_key))
             if apart:
                 exclusions.append((left_key, right_key))
-    return Facts(tuple(sorted(implications)), tuple(sorted(exclusions)))
+    return Facts(tuple(sorted(implications)), tuple(sorted(exclusions))) if implications or exclusions else _NONE
 
 
 def _group(atom: ir.Atom) -> tuple[str, ...] | None:
@@ -71,40 +76,38 @@ def _group(atom: ir.Atom) -> tuple[str, ...] | None:
 @lru_cache(maxsize=32_768)
 def _relation(left: ir.Atom, right: ir.Atom) -> tuple[bool, bool, bool]:
     """Whether left is within right, right within left, and nobody in both."""
-    return _within(left, right), _within(right, left), _disjoint(left, right)
-
-
-def _within(left: ir.Atom, right: ir.Atom) -> bool:
     match left, right:
+        case ir.Rows(), ir.Rows():
+            return _rows_relation(left, right)
         case ir.Clicked(), ir.Clicked():
-            return right.url is None
-        case ir.Rows(), ir.Rows():
-            return _rows_within(left, right)
-        case _:
-            return False
-
-
-def _disjoint(left: ir.Atom, right: ir.Atom) -> bool:
-    match left, right:
+            return right.url is None, left.url is None, False
         case ir.Attribute(), ir.Attribute():
-            return left.value != right.value
-        case ir.Rows(), ir.Rows():
-            return _rows_disjoint(left, right)
+            return False, False, left.value != right.value
         case _:
-            return False
+            return False, False, False
 
 
 # --- rows of one table ------------------------------------------------------------------------------
 
 
-def _rows_within(left: ir.Rows, right: ir.Rows) -> bool:
-    """Whether whoever satisfies `left` satisfies `right`.
+def _rows_relation(left: ir.Rows, right: ir.Rows) -> tuple[bool, bool, bool]:
+    """As `_relation`. Where neither filter lies within the other, nothing is known."""
+    forth = _filter_within(left.rows, right.rows)
+    back = _filter_within(right.rows, left.rows)
+    if not forth and not back:
+        return False, False, False
+    return (
+        forth and _rows_within(left, right, same=back),
+        back and _rows_within(right, left, same=forth),
+        _rows_disjoint(left, right, forth, back),
+    )
+
+
+def _rows_within(left: ir.Rows, right: ir.Rows, *, same: bool) -> bool:
+    """Whether whoever satisfies `left` satisfies `right`, whose filter `left`'s lies within; `same`: and back.
 
     With more rows left over by `right`'s filter, only conditions that more rows cannot break carry over.
     """
-    if not _filter_within(left.rows, right.rows):
-        return False
-    same = _filter_within(right.rows, left.rows)
     if not right.people and not _asks_for_a_row(left):
         return False
     return all(
@@ -114,9 +117,8 @@ def _rows_within(left: ir.Rows, right: ir.Rows) -> bool:
     )
 
 
-def _rows_disjoint(left: ir.Rows, right: ir.Rows) -> bool:
-    left_in_right = _filter_within(left.rows, right.rows)
-    right_in_left = _filter_within(right.rows, left.rows)
+def _rows_disjoint(left: ir.Rows, right: ir.Rows, left_in_right: bool, right_in_left: bool) -> bool:
+    """Whether nobody satisfies both, given which filter lies within which."""
     left_low, left_high = _count_bounds(left)
     right_low, right_high = _count_bounds(right)
     if left_in_right and right_high is not None and left_low > right_high:

@@ -60,11 +60,15 @@ class ColumnIn:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMissing:
+    """Rows without a value in `column`."""
+
     column: str
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnGiven:
+    """Rows with a value in `column`."""
+
     column: str
 
 
@@ -79,11 +83,15 @@ class Last:
 
 @dataclass(frozen=True, slots=True)
 class Since:
+    """Rows from this instant on."""
+
     moment: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
+    """Rows earlier than this instant."""
+
     moment: datetime
 
 
@@ -92,12 +100,16 @@ RowCondition = ColumnCompare | ColumnIn | ColumnMissing | ColumnGiven | Last | S
 
 @dataclass(frozen=True, slots=True)
 class Times:
+    """People with so many rows left."""
+
     bound: Literal["at least", "at most", "exactly"]
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
+    """People whose rows come to so much in `column`; missing values do not count."""
+
     function: Literal["sum", "avg", "min", "max"]
     column: str
     operator: Literal["=", "!=", "<", "<=", ">", ">="]
@@ -161,6 +173,8 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Friends:
+    """Friends of the account."""
+
     account: str
     world: World = field(default="line", init=False)
 
@@ -184,6 +198,8 @@ class Clicked:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
+    """Opened `delivery`."""
+
     delivery: str
     world: World = field(default="line", init=False)
 
@@ -194,6 +210,8 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Received:
+    """Got `delivery`."""
+
     delivery: str
     world: World = field(default="line", init=False)
 
@@ -259,6 +277,8 @@ class _Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant(_Node):
+    """Everybody or nobody."""
+
     value: bool
     key: str = field(default="", repr=False)
 
@@ -268,6 +288,8 @@ class Constant(_Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaf(_Node):
+    """One atom."""
+
     atom: Atom
     key: str = field(default="", repr=False)
 
@@ -277,6 +299,8 @@ class Leaf(_Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Not(_Node):
+    """Complement."""
+
     operand: Expression
     key: str = field(default="", repr=False)
 
@@ -286,6 +310,8 @@ class Not(_Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class And(_Node):
+    """Intersection of two or more."""
+
     operands: tuple[Expression, ...]
     key: str = field(default="", repr=False)
 
@@ -295,6 +321,8 @@ class And(_Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Or(_Node):
+    """Union of two or more."""
+
     operands: tuple[Expression, ...]
     key: str = field(default="", repr=False)
 
@@ -345,10 +373,10 @@ def _join(
     flat: dict[str, Expression] = {}
     for operand in operands:
         for part in operand.operands if isinstance(operand, kind) else (operand,):
-            if part == absorbing:
-                return absorbing
-            if part != neutral:
+            if not isinstance(part, Constant):
                 flat[part.key] = part
+            elif part.value == absorbing.value:
+                return absorbing
     if not flat:
         return neutral
     parts = tuple(flat[key] for key in sorted(flat))
@@ -356,29 +384,29 @@ def _join(
 
 
 def children(node: Expression) -> tuple[Expression, ...]:
-    match node:
-        case Not(operand):
-            return (operand,)
-        case And(operands) | Or(operands):
-            return operands
-        case _:
-            return ()
+    if isinstance(node, And | Or):
+        return node.operands
+    return (node.operand,) if isinstance(node, Not) else ()
 
 
 @lru_cache(maxsize=4_096)
 def nodes_of(expression: Expression) -> tuple[Expression, ...]:
     """The distinct nodes, each after its children; no recursion, each shared node once."""
     order: dict[str, Expression] = {}
-    stack: list[tuple[Expression, bool]] = [(expression, False)]
+    opened: set[str] = set()
+    stack: list[Expression] = [expression]
     while stack:
-        node, expanded = stack.pop()
-        if node.key in order:
+        node = stack.pop()
+        key = node.key
+        if key in order:
             continue
-        if expanded:
-            order[node.key] = node
-            continue
-        stack.append((node, True))
-        stack.extend((child, False) for child in reversed(children(node)) if child.key not in order)
+        parts = () if key in opened else children(node)
+        if parts:
+            opened.add(key)
+            stack.append(node)
+            stack.extend(parts[::-1])
+        else:
+            order[key] = node
     return tuple(order.values())
 
 
@@ -463,6 +491,8 @@ class UploadSource:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
+    """A word for the rows of `table`; its values compare with `column`."""
+
     name: str
     table: str
     column: str | None

@@ -90,6 +90,8 @@ def lower_expression(expression: ast.Expression, analysis: Analysis) -> tuple[ir
 
 @dataclass(frozen=True, slots=True)
 class _Sources:
+    """What audiences and deliveries are made of."""
+
     scope: Scope
     messages: Mapping[str, ir.Message]
 

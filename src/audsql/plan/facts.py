@@ -84,10 +84,12 @@ class AudienceFacts:
 
 @dataclass(frozen=True, slots=True)
 class PartFacts:
-    """`bound`: people of own data that contain the part; None where own data does not bound it."""
+    """`bound`: people of own data that contain the part; None where own data does not bound it.
+    `members`: the fingerprint of a part's people where they are listed one by one (multicast)."""
 
     part: int
     bound: int | None
+    members: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from audsql.line.limits import (
 )
 from audsql.plan.audiences import find_named
 from audsql.plan.facts import RemoteFacts
-from audsql.plan.plan import Desired, PlanInputs, Wanted, request_ids_of
+from audsql.plan.plan import Desired, PlanInputs, Wanted, request_id_of
 from audsql.plan.tags import Tag, parse_tag
 from audsql.source import Span
 
@@ -68,7 +68,7 @@ def already_past(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
 
 
 def lost_state(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
-    """LINE holds audiences of ours for a delivery that the state has never heard of."""
+    """LINE holds audiences for a delivery that the state has never heard of: it is another one, or an old copy."""
     for one in aim.wanted:
         first = one.verdict.action in ("send", "schedule") and one.verdict.known is None
         remote = inputs.facts.remotes.get(one.delivery.account)
@@ -78,9 +78,13 @@ def lost_state(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
 
 def _foreign_tags(inputs: PlanInputs, one: Wanted, remote: RemoteFacts) -> bool:
     ours = Tag.of(inputs.lineage or "", "", 0).lineage if inputs.lineage else None
-    keys = {Tag.of("", key, 0).key for key in (*one.compiled.uploads, *one.compiled.audiences)}
+    keys = (*one.compiled.uploads, *one.compiled.audiences)
+    known = {Tag.of("", key, 0).key: inputs.generations.get(key, 0) for key in keys}
     tags = [parse_tag(audience.name) for audience in remote.audiences]
-    return any(tag is not None and tag.key in keys and tag.lineage != ours for tag in tags)
+    return any(
+        tag is not None and tag.key in known and (tag.lineage != ours or tag.generation > known[tag.key])
+        for tag in tags
+    )
 
 
 def outside_expected_size(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
@@ -218,7 +222,7 @@ def retargeting_age(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
         source = inputs.project.delivery(audience.delivery or "")
         if audience.kind not in ("CLICK", "IMP") or source is None or source.at is None:
             continue
-        if audience.key in inputs.line_held or not request_ids_of(source.name, inputs):
+        if audience.key in inputs.line_held or request_id_of(audience, inputs) is None:
             continue
         age = inputs.facts.now - source.at
         if age > timedelta(days=RETARGETING_AGE_DAYS_MAX):

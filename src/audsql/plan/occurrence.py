@@ -6,7 +6,8 @@ occurrence that was sent is never sent again, whatever is edited or lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -23,13 +24,15 @@ _CLOSED = ("missed", "in_doubt", "failed")
 @dataclass(frozen=True, slots=True)
 class Known:
     """An occurrence as the state records it: `state` is planned, scheduled, sending, done, missed,
-    in_doubt, failed, cancelled or closed; `definition` the digest that was approved."""
+    in_doubt, failed, cancelled or closed; `definition` the digest that was approved, empty where a person
+    declared it; `members` the fingerprints of people that were approved one by one, by part."""
 
     scheduled: str
     state: str
     definition: str
     at: datetime | None
     not_after: datetime | None
+    members: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def judge(scheduled: str, at: datetime | None, definition: str, known: tuple[Kno
         return Verdict("send" if at is None or at == now else "schedule", None)
     if same.state == "closed":
         return Verdict("closed", same)
-    if same.definition != definition and same.state in _STARTED:
+    if same.definition not in (definition, "") and same.state in _STARTED:
         return Verdict("edited", same)
     if same.state in _CLOSED:
         return Verdict("attention", same)

@@ -22,7 +22,7 @@ from audsql.plan.facts import Facts, RemoteFacts
 from audsql.plan.occurrence import Known, Verdict, judge, not_after
 from audsql.plan.pace import pace_document
 
-__all__ = ["Desired", "PlanInputs", "Wanted", "desired", "desired_of", "make_plan", "request_ids_of", "send_limit"]
+__all__ = ["Desired", "PlanInputs", "Wanted", "desired", "desired_of", "make_plan", "request_id_of", "send_limit"]
 
 PLAN_VALID_HOURS = 24
 
@@ -34,9 +34,9 @@ _ACTIVE = ("send", "schedule", "update", "keep", "resume")
 class PlanInputs:
     """`bound`: compiled deliveries by name, with uploads that came out empty taken out (the program's own
     form says what was approved, this one what is sent). `held`: uploads at LINE by key; `released`: those of
-    them that only wait to be deleted; `line_held`: ids of click and impression audiences by key;
+    them that only wait to be deleted; `generations`: the last one of each key that the state knows; `line_held`: ids of click and impression audiences by key;
     `occurrences`: by delivery name; `messages`: LINE message objects by message name; `request_ids`: of the
-    sends that this project made, by delivery, in order of parts."""
+    sends that this project made, by delivery and part."""
 
     project: Project
     program: Program
@@ -51,8 +51,9 @@ class PlanInputs:
     held: Mapping[str, Held] = field(default_factory=dict)
     line_held: Mapping[str, int] = field(default_factory=dict)
     released: frozenset[str] = frozenset()
+    generations: Mapping[str, int] = field(default_factory=dict)
     occurrences: Mapping[str, tuple[Known, ...]] = field(default_factory=dict)
-    request_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    request_ids: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     endpoints: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -109,9 +110,7 @@ def desired(
 
 
 def desired_of(inputs: PlanInputs) -> Desired:
-    return desired(
-        inputs.project, inputs.program, inputs.bound, inputs.messages, inputs.occurrences, inputs.facts.now
-    )
+    return desired(inputs.project, inputs.program, inputs.bound, inputs.messages, inputs.occurrences, inputs.facts.now)
 
 
 def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
@@ -243,31 +242,34 @@ def _line_found(audience: LineAudience, inputs: PlanInputs, remote: RemoteFacts 
     held = inputs.line_held.get(audience.key)
     if held is not None and remote is not None and remote.by_id(held) is not None:
         return held, "keep"
-    request_ids = request_ids_of(audience.delivery or "", inputs)
-    if not request_ids:
+    request_id = request_id_of(audience, inputs)
+    if request_id is None:
         return None, "wait"
-    existing = find_retargeting(remote, audience.kind, request_ids[0], audience.url) if remote else None
+    existing = find_retargeting(remote, audience.kind, request_id, audience.url) if remote else None
     return (existing.id, "keep") if existing else (None, "create")
 
 
-def request_ids_of(delivery_name: str, inputs: PlanInputs) -> tuple[str, ...]:
-    """LINE's request ids of a delivery: declared by `sent:`, or of the sends this project made."""
-    delivery = inputs.project.delivery(delivery_name)
+def request_id_of(audience: LineAudience, inputs: PlanInputs) -> str | None:
+    """LINE's request id of the send that a click or impression audience is made from: declared by `sent:`,
+    or of a send that this project made. None: not sent yet."""
+    delivery = inputs.project.delivery(audience.delivery or "")
     if delivery is not None and delivery.sent_request_id is not None:
-        return (delivery.sent_request_id,)
-    return inputs.request_ids.get(delivery_name, ())
+        return delivery.sent_request_id
+    return inputs.request_ids.get(audience.delivery or "", {}).get(audience.part)
 
 
 def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
     facts = inputs.facts.deliveries.get(one.delivery.name)
     bounds = {part.part: part.bound for part in facts.parts} if facts else {}
+    members = {str(part.part): part.members for part in facts.parts if part.members} if facts else {}
+    other_people = one.verdict.known is not None and dict(one.verdict.known.members) != members
     remote = inputs.facts.remotes.get(one.delivery.account)
     friends = remote.followers if remote else None
     at = one.delivery.at
     return {
         "address": f"delivery.{one.delivery.name}",
         "account": one.delivery.account,
-        "action": one.verdict.action,
+        "action": "update" if one.verdict.action == "keep" and other_people else one.verdict.action,
         "occurrence": occurrence_time(one.delivery),
         "at": _time(at) if at else None,
         "not_after": _time(not_after(at)) if at else None,
@@ -283,6 +285,7 @@ def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
         "waits_for": list(one.compiled.waits_for),
         "content": definition(one.delivery, one.compiled, inputs.messages)["messages"],
         "part_bounds": {str(part): bound for part, bound in sorted(bounds.items())},
+        "members": members,
     }
 
 

@@ -106,8 +106,9 @@ def _refusal_code(problems: tuple[Diagnostic, ...]) -> int:
 
 
 def _interrupted(state: State, digest: str) -> bool:
+    """Whether this plan was taken up and not ended, and none was taken up since."""
     applied = state.applied(digest)
-    return applied is not None and applied.outcome is None
+    return applied is not None and applied.outcome is None and applied.at == max(one.at for one in state.applied_plans)
 
 
 def _execute(context: Context, document: Document, resuming: bool) -> int:

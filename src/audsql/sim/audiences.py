@@ -298,9 +298,7 @@ def _create_from_send(call: Call, kind: str, name: str, request_id: str | None, 
             raise rules.refuse_details("duplicate requestId", "AUDIENCE_GROUP_REQUESTID_DUPLICATE")
     _refuse_too_many(call)
     ready_at = call.world.now + seconds_setting(call.account, "readySeconds", rules.READY_SECONDS)
-    audience = replace(
-        _new(call, kind, name), members=None, request_id=request_id, click_url=url, ready_at=ready_at
-    )
+    audience = replace(_new(call, kind, name), members=None, request_id=request_id, click_url=url, ready_at=ready_at)
     call.account.audiences[audience.audience_group_id] = audience
     return Response(202, _created(audience))
 
@@ -435,9 +433,7 @@ def _page(call: Call, found: list[Audience], page: int) -> Response:
     size = query_integer(call, "size", rules.PAGE_SIZE, 1, rules.PAGE_SIZE_MAX)
     start = (page - 1) * size
     body = {
-        "audienceGroups": [
-            _shown(call.world, call.account, audience) for audience in found[start : start + size]
-        ],
+        "audienceGroups": [_shown(call.world, call.account, audience) for audience in found[start : start + size]],
         "hasNextPage": start + size < len(found),
         "totalCount": len(found),
         "readWriteAudienceGroupTotalCount": sum(1 for each in found if each.permission == "READ_WRITE"),

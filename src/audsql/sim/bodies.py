@@ -65,7 +65,7 @@ def check_object(value: Json, where: str, fields: Mapping[str, str], required: S
     return present
 
 
-_DISPOSITION = re.compile(r'\s*form-data\s*;(.*)', re.IGNORECASE | re.DOTALL)
+_DISPOSITION = re.compile(r"\s*form-data\s*;(.*)", re.IGNORECASE | re.DOTALL)
 _PARAMETER = re.compile(r'([\w*]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))')
 
 

@@ -58,9 +58,7 @@ def demographic(call: Call) -> Response:
         "ages": _shares(friends, "age", _age),
         "areas": _shares(friends, "area", _area),
         "appTypes": _shares(friends, "appType", lambda friend: friend.os or "others"),
-        "subscriptionPeriods": _shares(
-            friends, "subscriptionPeriod", lambda friend: _period(friend, now)
-        ),
+        "subscriptionPeriods": _shares(friends, "subscriptionPeriod", lambda friend: _period(friend, now)),
     }
     return Response(200, body)
 

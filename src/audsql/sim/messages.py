@@ -77,9 +77,7 @@ def _check_message(message: Json, where: str) -> None:
         raise rules.refuse_property(where)
     kind = message.get("type")
     if not is_kind(kind, "string") or kind not in _SHAPES:
-        raise rules.refuse_field(
-            f"{where}.type", f"Must be one of the following values: [{', '.join(_SHAPES)}]"
-        )
+        raise rules.refuse_field(f"{where}.type", f"Must be one of the following values: [{', '.join(_SHAPES)}]")
     shape = _SHAPES[kind]
     given = check_object(message, where, {**_COMMON, **shape.fields}, shape.required)
     for name, value in given.items():

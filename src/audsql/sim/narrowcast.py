@@ -174,11 +174,7 @@ def progress(call: Call) -> Response:
     if request_id is None or rules.UUID.fullmatch(request_id) is None:
         raise rules.refuse_details("Invalid request id", "INVALID_REQUEST_ID", "requestId")
     send = call.account.sends.get(request_id)
-    if (
-        send is None
-        or send.narrowcast is None
-        or call.world.now - send.at >= rules.NARROWCAST_LIFE_SECONDS
-    ):
+    if send is None or send.narrowcast is None or call.world.now - send.at >= rules.NARROWCAST_LIFE_SECONDS:
         raise rules.refuse(404, rules.NOT_FOUND)
     return Response(200, _progress(send, send.narrowcast))
 

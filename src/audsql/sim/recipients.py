@@ -135,9 +135,7 @@ def _check_range(given: dict[str, Json], where: str, steps: list[str]) -> None:
         raise rules.refuse_field(where, "At least one of gte, lt must be specified")
     for name in bounds:
         if given[name] not in steps:
-            raise rules.refuse_field(
-                f"{where}.{name}", f"Must be one of the following values: [{', '.join(steps)}]"
-            )
+            raise rules.refuse_field(f"{where}.{name}", f"Must be one of the following values: [{', '.join(steps)}]")
     if len(bounds) == 2 and steps.index(given["gte"]) >= steps.index(given["lt"]):
         raise rules.refuse_field(where, "gte must be less than lt")
 

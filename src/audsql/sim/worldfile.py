@@ -27,9 +27,7 @@ from audsql.sim.model import (
 )
 
 # Keys of an account that are not settings.
-_PARTS = frozenset(
-    {"token", "quota", "friends", "sends", "audiences", "retryKeys", "buckets", "used", "progress"}
-)
+_PARTS = frozenset({"token", "quota", "friends", "sends", "audiences", "retryKeys", "buckets", "used", "progress"})
 # Every key of a world file; a misspelt one would otherwise change nothing and say nothing.
 KEYS: dict[str, frozenset[str]] = {
     "world": frozenset(
@@ -38,9 +36,7 @@ KEYS: dict[str, frozenset[str]] = {
     "account": _PARTS
     | {"followersReadable", "notIncludesUnknown", "targetReach", "displayName", "insufficientStatus"}
     | {"readySeconds", "jobSeconds", "waitSeconds", "sendSeconds"},
-    "friend": frozenset(
-        {"userId", "status", "followedAt", "policyAccepted", "gender", "age", "area", "os", "changes"}
-    ),
+    "friend": frozenset({"userId", "status", "followedAt", "policyAccepted", "gender", "age", "area", "os", "changes"}),
     "send": frozenset(
         {"requestId", "kind", "at", "messages", "to", "opened", "clicked", "urls", "units", "phase", "narrowcast"}
     ),

@@ -106,6 +106,8 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Number:
+    """`100`, `-1.5`."""
+
     value: Decimal
     span: Span = _at()
 
@@ -142,6 +144,8 @@ class DateTime:
 
 @dataclass(frozen=True, slots=True)
 class TimeOfDay:
+    """`10:00`."""
+
     hour: int
     minute: int
     span: Span = _at()
@@ -241,6 +245,8 @@ class SinceCondition:
 
 @dataclass(frozen=True, slots=True)
 class BeforeCondition:
+    """`before 2026-01-01`."""
+
     moment: DateTime
     span: Span = _at()
 
@@ -330,12 +336,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """`NOT operand`."""
+
     operand: Expression
     span: Span = _at()
 
 
 @dataclass(frozen=True, slots=True)
 class Paren:
+    """`(inner)`."""
+
     inner: Expression
     span: Span = _at()
 
@@ -421,6 +431,8 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
+    """`audience name = expression`."""
+
     name: Name
     expression: Expression
     allow_empty: bool = False
@@ -439,6 +451,8 @@ class ExcludeRule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """`policy name { … }`."""
+
     name: Name
     rules: tuple[ExcludeRule, ...]
     description: str = ""
@@ -495,6 +509,8 @@ TestItem = Given | TestAt | Expect | ExpectCount | Prove
 
 @dataclass(frozen=True, slots=True)
 class Test:
+    """`test "title" { … }`."""
+
     title: str
     items: tuple[TestItem, ...]
     description: str = ""

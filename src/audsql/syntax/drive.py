@@ -58,43 +58,44 @@ def drive(
     index = first
     while True:
         row = rows[states[-1]]
-        terminal = _pick(table, making, states, row, index, stop) if index < stop else END
+        if index >= stop:
+            terminal = END
+        elif kinds[index] == "NAME":
+            terminal = _word(table, tokens, states, row, index, stop)
+        else:
+            terminal = _pick(making, table, row, index, stop)
         if terminal not in row:
             if whole or terminal is END or not _viable(table, states, END, final):
                 return Failure(index, tuple(states), tuple(brackets), shadow)
             terminal = END
+        action: int | None = row[terminal]
         before = states if row[terminal] >= 0 else states[:]
-        while True:
-            action = rows[states[-1]].get(terminal)
-            if action is None:
-                return Failure(index, tuple(before), tuple(brackets), shadow)
-            if action >= 0:
-                break
+        while action is not None and action < 0:
             size, origin, make, wants_span = steps[-1 - action]
-            if make is None:
-                states.pop()
-            else:
-                first_piece = firsts[-size]
-                span = Span(path, starts[first_piece], ends[index - 1]) if wants_span else NOWHERE
-                parts = values[-size:]
-                del states[-size:], values[-size:], firsts[-size:]
-                values.append(make(making, parts, span))
-                firsts.append(first_piece)
-            states.append(rows[states[-1]][origin])
-            if terminal is END and states[-1] == final:
+            if make is not None:
+                span = Span(path, starts[firsts[-size]], ends[index - 1]) if wants_span else NOWHERE
+                values[-size:] = [make(making, values[-size:], span)]
+            if size > 1:
+                del states[1 - size :], firsts[1 - size :]
+            states[-1] = state = rows[states[-2]][origin]
+            if terminal is END and state == final:
                 return values[-1], index
+            action = rows[state].get(terminal)
+        if action is None:
+            return Failure(index, tuple(before), tuple(brackets), shadow)
         states.append(action)
         values.append(index)
         firsts.append(index)
         kind = kinds[index]
-        if kind in "([{":
+        if kind == "NAME":
+            if terminal != "NAME" and "NAME" in row:
+                shadow = index
+        elif kind in "([{":
             brackets.append(index)
             if len(brackets) > DEPTH_MAX:
                 return Failure(index, tuple(states), tuple(brackets), shadow, too_deep=True)
         elif kind in _CLOSES:
             brackets.pop()
-        elif kind == "NAME" and terminal != "NAME" and "NAME" in row:
-            shadow = index
         index += 1
 
 
@@ -139,12 +140,10 @@ def accepted(states: tuple[int, ...]) -> frozenset[str]:
 # --- what a piece is, here ----------------------------------------------------------------------
 
 
-def _pick(table: Table, making: Making, states: list[int], row: dict[str, int], index: int, stop: int) -> str:
-    """The terminal of a piece in the present state; one that cannot stand here where none can."""
+def _pick(making: Making, table: Table, row: dict[str, int], index: int, stop: int) -> str:
+    """The terminal of a piece that is no word, in the present state; one that cannot stand here where none can."""
     tokens = making.tokens
     kind = tokens.kinds[index]
-    if kind == "NAME":
-        return _word(table, tokens, states, row, index, stop)
     if kind == "(":
         return _opening(making, row, index)
     if kind == "," and "END_COMMA" in row and ("COMMA" not in row or _entry_follows(tokens, index + 1, stop)):

@@ -233,6 +233,6 @@ def _described(tokens: Tokens, statements: list[ast.Statement]) -> tuple[ast.Sta
 def _directly_above(text: str, comment: Span, below: int) -> bool:
     """Whether a comment has a line of its own, and `below` begins the next line."""
     between = text[comment.end : below]
-    if between.strip() or between.count("\n") != 1:
+    if between.strip(" \t\r\n") or between.count("\n") != 1:
         return False
     return not text[text.rfind("\n", 0, comment.start) + 1 : comment.start].strip()

@@ -20,8 +20,11 @@ from audsql.syntax.tree import flatten
 
 __all__ = ["apply_fixes", "expression_text", "format_source", "name_text", "value_text"]
 
-# With these not every problem's place is known, so nothing is moved.
-_UNMOVABLE = frozenset({"AUD0119", "AUD0120", "AUD0121"})
+# With these it is not known how far a problem goes, or what else there is, so nothing is moved.
+_UNMOVABLE = frozenset({"AUD0103", "AUD0105", "AUD0119", "AUD0120", "AUD0121", "AUD0125"})
+
+# What separates; other characters that Python calls blank are problems and are kept.
+_BLANK = " \t\r\n"
 
 
 def format_source(source: Source) -> tuple[str, tuple[Diagnostic, ...]]:
@@ -84,14 +87,18 @@ def _formatted(source: Source, file: ast.File, problems: tuple[Diagnostic, ...])
 
 def _laid_out(text: str, file: ast.File, problems: tuple[Diagnostic, ...]) -> str | None:
     """Statements and the comments between them, each where it was, with at most one blank line between."""
-    broken = sorted((one.span.start, one.span.end) for one in problems if one.span and one.severity == "error")
+    broken = sorted(
+        (one.span.start, max(one.span.end, one.span.start + 1))
+        for one in problems
+        if one.span and one.severity == "error"
+    )
     elements = _elements(file)
     lines: list[str] = []
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     end = len(mark)
     for span, element, inside in elements:
         gap = text[end : span.start]
-        if gap.strip():
+        if gap.strip(_BLANK):
             return None
         if isinstance(element, ast.Comment):
             shown = text[span.start : span.end]
@@ -105,7 +112,7 @@ def _laid_out(text: str, file: ast.File, problems: tuple[Diagnostic, ...]) -> st
             lines.append("")
         lines.append(shown)
         end = span.end
-    if text[end:].strip():
+    if text[end:].strip(_BLANK):
         return None
     return mark + "".join(f"{line}\n" for line in lines)
 
@@ -132,6 +139,6 @@ def _elements(file: ast.File) -> list[tuple[Span, ast.Statement | ast.Comment, l
 def _statement(text: str, statement: ast.Statement, inside: list[ast.Comment], broken: list[tuple[int, int]]) -> str:
     span = statement.span
     written = text[span.start : span.end]
-    if isinstance(statement, ast.Bad) or any(start < span.end and end >= span.start for start, end in broken):
+    if isinstance(statement, ast.Bad) or any(start < span.end and end > span.start for start, end in broken):
         return written
     return statement_text(text, statement, inside) or written

@@ -7,8 +7,10 @@ The table is made once a process. The grammar lies beside the package in a wheel
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from audsql import user_cache
 __all__ = ["CALL_WORDS", "END", "Rule", "Table", "parse_table"]
 
 END = "$END"
-_FORMAT = 1
+# Goes up when the table is made in another way from the same grammar.
+_FORMAT = 2
 # Words of the language only where `(` follows directly; elsewhere they are values and names.
 CALL_WORDS = frozenset({"env", "sum", "avg", "min", "max", "count"})
 
@@ -44,18 +47,12 @@ class Table:
     marks: dict[str, str]
     spelled: dict[str, str]
 
-    def word(self, text: str) -> str | None:
-        """The terminal of a word of the language, if the text is one."""
-        return self.words.get(text) or self.folded_words.get(text.upper())
-
 
 @cache
 def parse_table() -> Table:
     """The table of the one grammar, kept between runs: making it costs more than a small project's check."""
-    from importlib.metadata import version
-
     text = _grammar_text()
-    key = f"{version('lark')} {hashlib.sha256(text.encode()).hexdigest()} {_FORMAT}"
+    key = f"{_lark()} {hashlib.sha256(text.encode()).hexdigest()} {_FORMAT}"
     kept = user_cache.read("grammar", key)
     if kept is not None:
         rules = tuple(Rule(*rule) for rule in kept["rules"])
@@ -65,6 +62,15 @@ def parse_table() -> Table:
     fields = {name: getattr(table, name) for name in ("start", "final", "words", "folded_words", "marks", "spelled")}
     user_cache.write("grammar", key, {**fields, "rows": list(table.rows), "rules": rules_out})
     return table
+
+
+def _lark() -> str:
+    """Which lark is installed, without importing it or anything else that is large."""
+    found = find_spec("lark")
+    if found is None or found.origin is None:
+        return ""
+    status = os.stat(found.origin)
+    return f"{found.origin} {status.st_mtime_ns} {status.st_size}"
 
 
 def _made(text: str) -> Table:
@@ -97,10 +103,29 @@ def _made(text: str) -> Table:
                 origin = str(argument.origin.name)
                 rules.append(Rule(origin, len(argument.expansion), str(argument.alias or origin)))
             rows[state][symbol] = -1 - numbers[argument]
+    _shorten(rows, rules, {number for rule, number in numbers.items() if rule.options.expand1 and not rule.alias})
     words, folded, marks = _spellings(list(made.terminals))
     spelled = {terminal: text for text, terminal in (*words.items(), *folded.items(), *marks.items())}
     return Table(tuple(rows), tuple(rules), dict(table.start_states), dict(table.end_states), words, folded, marks,
                  spelled)  # fmt: skip
+
+
+def _shorten(rows: list[dict[str, int]], rules: list[Rule], standing: set[int]) -> None:
+    """Goes straight to where a part stands for a whole: `operand` is `primary` is `reference`.
+
+    A state whose one action, whatever comes next, is to put a whole in place of its one part is left out.
+    """
+    skipped: dict[int, str] = {}
+    for state, row in enumerate(rows):
+        actions = set(row.values())
+        number = -1 - min(actions, default=0)
+        if len(actions) == 1 and number in standing and rules[number].size == 1:
+            skipped[state] = rules[number].origin
+    for row in rows:
+        for symbol, target in row.items():
+            while target in skipped and not symbol.isupper():
+                target = row[skipped[target]]
+            row[symbol] = target
 
 
 def _spellings(terminals: list[Any]) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
@@ -122,9 +147,7 @@ def _spellings(terminals: list[Any]) -> tuple[dict[str, str], dict[str, str], di
 
 
 def _grammar_text() -> str:
-    from importlib.resources import files
-
-    packed = files("audsql") / "_grammar" / "audsql.lark"
+    packed = Path(__file__).parents[1] / "_grammar" / "audsql.lark"
     if packed.is_file():
         return packed.read_text(encoding="utf-8")
     return (Path(__file__).parents[3] / "grammar" / "audsql.lark").read_text(encoding="utf-8")
