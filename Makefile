@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep bench spec check fmt lock dist clean
+.PHONY: help demo test sweep bench spec check fmt grammar lock dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ fmt: $(READY) ## format the code and the examples
 	@$(BIN)/ruff check --fix --quiet src tests examples
 	@$(BIN)/ruff format src tests examples
 	@for folder in examples/*/; do $(BIN)/audsql fmt --project "$$folder" || exit 1; done
+
+grammar: $(READY) ## make the parse table anew after an edit of the grammar
+	@$(BIN)/python -c "from audsql.syntax.table import table_text; print(table_text(), end='')" > grammar/.table.tmp
+	@mv grammar/.table.tmp grammar/audsql.table.json
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

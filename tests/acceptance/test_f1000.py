@@ -79,7 +79,9 @@ def test_nothing_changed_means_only_reads(tmp_path):
 
 def test_eval_counts(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
-        exact = here.command("eval", "purchased(A) EXCEPT uploaded(buyers)", "--json", "--as-of", "2026-11-21T00:00:00+09:00")
+        exact = here.command(
+            "eval", "purchased(A) EXCEPT uploaded(buyers)", "--json", "--as-of", "2026-11-21T00:00:00+09:00"
+        )
         assert json.loads(exact.stdout) == {"count": 215, "exact": True, "low": 215, "high": 215}
         bounds = json.loads(here.command("eval", FOUNDING, "--json", "--as-of", "2026-11-21T00:00:00+09:00").stdout)
         assert bounds["exact"] is False

@@ -335,7 +335,12 @@ GUARDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("due this second", {"now": AT}, ()),
     ("tags of a lost state", {"remote": remote(audiences=(TAGGED,))}, ("AUD0715",)),
     ("tags of another state", {"remote": remote(audiences=(TAGGED,)), "lineage": "cafe00"}, ("AUD0715",)),
-    ("tags of this state", {"remote": remote(audiences=(TAGGED,)), "lineage": "beef00"}, ()),
+    ("tags of this state", {"remote": remote(audiences=(TAGGED,)), "lineage": "beef00", "generations": {KEY: 1}}, ()),
+    (
+        "tags of a later copy of this state",
+        {"remote": remote(audiences=(TAGGED,)), "lineage": "beef00"},
+        ("AUD0715",),
+    ),
     ("tags, and a person's word", {"remote": remote(audiences=(TAGGED,)), "state": "planned", "definition": ""}, ()),
     ("too many", {"delivery": {"expect": (10, 59)}}, ("AUD0701",)),
     ("too few", {"delivery": {"expect": (61, None)}}, ("AUD0701",)),

@@ -78,7 +78,9 @@ def _attributes(chance: random.Random, friend: dict[str, Any]) -> dict[str, bool
     }
 
 
-def _account(friends: list[dict[str, Any]], people: dict[str, dict[str, bool | None]], includes: bool) -> dict[str, Any]:
+def _account(
+    friends: list[dict[str, Any]], people: dict[str, dict[str, bool | None]], includes: bool
+) -> dict[str, Any]:
     def who(name: str) -> list[str]:
         return [user for user, one in people.items() if one[name]]
 

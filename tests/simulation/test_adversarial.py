@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from unittest.mock import patch
 
 from f1000 import FOUNDING, SOURCES, delivery, f1000
@@ -171,9 +172,7 @@ def test_what_was_accepted_is_followed_though_the_specs_no_longer_have_it(tmp_pa
 def test_a_refusal_after_a_lost_answer_proves_nothing(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         path = {"method": "POST", "path": "/v2/bot/message/narrowcast"}
-        here.faults(
-            {"match": path, "nth": 1, "do": "drop-response"}, {"match": path, "nth": 2, "do": "status:400"}
-        )
+        here.faults({"match": path, "nth": 1, "do": "drop-response"}, {"match": path, "nth": 2, "do": "status:400"})
         outcome = here.apply()
         assert outcome.exit_code == 7
         assert "AUD0855" not in codes(outcome.diagnostics)
@@ -222,6 +221,32 @@ def test_an_old_copy_of_the_state_does_not_send_again(tmp_path):
         here.advance(30 * 3600)
         assert codes(here.apply(as_of=None).diagnostics) == ["AUD0715"]
         assert set(here.received().values()) == {1}
+
+
+def test_what_is_expected_bounds_all_parts_together(tmp_path):
+    with f1000(tmp_path, delivery(THREE_PARTS, "expect: 10..200 people")) as here:
+        assert here.apply().exit_code == 7
+        assert 0 < len(here.received()) <= 200
+
+
+def test_a_token_of_another_account_sends_nothing(tmp_path):
+    from audsql.line.client import LineClient
+
+    with f1000(tmp_path, delivery(FOUNDING, AHEAD)) as here, ExitStack() as stack:
+        document = here.plan(AS_OF).document
+        assert here.apply().exit_code == 0
+        original = LineClient.bot
+
+        def other(client):
+            found = original(client)
+            return replace(found, value=replace(found.value, bot_id="U" + "f" * 32))
+
+        stack.enter_context(patch.object(LineClient, "bot", other))
+        here.advance(TEN_DAYS)
+        outcome = here.run()
+        assert (outcome.exit_code, codes(outcome.diagnostics)) == (5, ["AUD0624"])
+        assert here.apply(document, as_of=None).exit_code == 5
+        assert here.inbox() == []
 
 
 # --- exclusions that grow in the middle ------------------------------------------------------------------
@@ -284,9 +309,9 @@ def test_growth_does_not_reach_a_delivery_that_is_in_the_air(tmp_path):
         (old,) = [one for one in here.audiences() if one["type"] == "UPLOAD"]
         here.write("shop.aud", SOURCES + delivery(FOUNDING) + delivery(FOUNDING, AHEAD, "later"))
         buys(here, 3)
-        here.write("data/away.txt", (here.root / "data/optout.txt").read_text())
         take_out(here, "data/optout.txt", 25)
-        here.apply(accept_shrunk=frozenset({"optout"}), reason="asked")
+        assert here.apply().exit_code == 5
+        assert states(here) == {"sale_a": "sending", "later": "scheduled"}
         assert person(3) not in next(
             one["members"] for one in here.audiences() if one["audienceGroupId"] == old["audienceGroupId"]
         )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 from harness import codes
-from sweep import apply_once, apply_until_done, in_process_of_its_own, rotating, says_no_changes, scenario, should_receive
+from sweep import (
+    apply_once,
+    apply_until_done,
+    in_process_of_its_own,
+    rotating,
+    says_no_changes,
+    scenario,
+    should_receive,
+)
 
 FAULTS = ("drop-response", "refuse", "status:500", "status-after:500", "status:429", "delay:90")
 EVERY = 11
@@ -49,9 +57,7 @@ def test_an_outage_longer_than_the_window_needs_a_person(fault, state, tmp_path)
 
 
 def test_a_send_whose_window_passed_untried_is_missed(tmp_path):
-    spec = (
-        "delivery sale_a {\n  to: clicked(msg42) AND purchased(A)\n  send: sale\n  at: 2026-11-22 10:00\n}\n"
-    )
+    spec = "delivery sale_a {\n  to: clicked(msg42) AND purchased(A)\n  send: sale\n  at: 2026-11-22 10:00\n}\n"
     with scenario(tmp_path / "missed", spec) as here:
         assert apply_once(here) == 0
         assert here.inbox() == []

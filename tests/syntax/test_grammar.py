@@ -13,7 +13,7 @@ from audsql.syntax import identifiers, lex
 from audsql.syntax.build import ACTIONS, PLACELESS
 from audsql.syntax.near import nearest
 from audsql.syntax.parse import LATER_STATEMENTS
-from audsql.syntax.table import CALL_WORDS, parse_table
+from audsql.syntax.table import CALL_WORDS, parse_table, table_text
 
 ROOT = Path(__file__).parents[2]
 GRAMMAR = (ROOT / "grammar" / "audsql.lark").read_text(encoding="utf-8")
@@ -73,3 +73,8 @@ def test_nearest() -> None:
     assert nearest("uplaod", words) == "upload"
     assert nearest("xyz", words) is None
     assert nearest("", words) is None
+
+
+def test_the_kept_table_is_of_this_grammar() -> None:
+    kept = ROOT / "grammar" / "audsql.table.json"
+    assert kept.read_text(encoding="utf-8") == table_text(), "run `make grammar`"

@@ -222,6 +222,9 @@ def _limit(
     """The fuse: what the plan allowed, or less where own data says less now. None: nobody."""
     approved = dict(occurrence.document.get("limits", {})).get(str(send.part))
     bounds = [int(one) for one in (approved, _bound(context, send, world)) if one is not None]
+    if delivery.expect and delivery.expect[1] is not None and bounds and min(bounds):
+        # What is expected of all parts is left for this one; LINE takes no limit below 1.
+        bounds.append(max(1, delivery.expect[1] - _reached(context, occurrence)))
     if delivery.limit is not None:
         return Limit(delivery.limit, up_to_remaining_quota=True, forbid_partial_delivery=False)
     if not bounds:
@@ -229,6 +232,11 @@ def _limit(
     if min(bounds) == 0:
         return None
     return Limit(min(bounds), up_to_remaining_quota=True, forbid_partial_delivery=delivery.quota == "forbid")
+
+
+def _reached(context: Context, occurrence: Occurrence) -> int:
+    """People that the earlier parts went to."""
+    return sum(one.counts.get("target", 0) for one in context.state().operations_of(occurrence.id))
 
 
 def _recipient(context: Context, tree: Recipient, ready: Mapping[str, Ready]) -> dict[str, object]:

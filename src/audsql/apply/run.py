@@ -35,7 +35,7 @@ from audsql.plan.audiences import find_named
 from audsql.plan.definition import definition_digest
 from audsql.plan.facts import RemoteFacts
 from audsql.plan.occurrence import not_after
-from audsql.plan.plan import Desired, Wanted, desired
+from audsql.plan.plan import Desired, Wanted, bot_digest, desired
 
 __all__ = ["carry_out", "execute", "renew_pins", "run_due"]
 
@@ -99,6 +99,7 @@ def _scheduled(
         "as_of_given": plan["as_of_given"],
         "pins": dict(pins),
         "members": entry["members"],
+        "bot": plan["bots"].get(account),
         "limits": {str(send["part"]): send["limit"] for send in entry["sends"]},
     }
     fresh = Occurrence(
@@ -159,6 +160,7 @@ def _groups(context: Context) -> list[_Group]:
 
 
 def _carry_out_group(context: Context, group: _Group) -> int:
+    _same_bots(context, group.occurrences)
     if group.begun:
         for row in group.occurrences:
             follow_accepted(context, row)
@@ -184,6 +186,13 @@ def _carry_out_group(context: Context, group: _Group) -> int:
         late = _too_early(context, row) or (row.delivery in waiting and _must_wait(context, row))
         code = max(code, 0 if late else _send(context, row, forms[row.delivery], world, ready))
     return max(code, 5 if changed else 0)
+
+
+def _same_bots(context: Context, rows: Sequence[Occurrence]) -> None:
+    """A token that belongs to another account by now reaches other people. Raises Stop."""
+    for row in rows:
+        if row.document.get("bot") not in (None, bot_digest(context.bots[row.account])):
+            raise Stop(5, (error("AUD0624", None, what=("accounts",)),))
 
 
 def _closed_for_lateness(context: Context, row: Occurrence) -> bool:

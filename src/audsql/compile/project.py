@@ -10,29 +10,86 @@ from audsql.compile.sends import Compiled, compile_one
 from audsql.compile.uploads import weight
 from audsql.diag import Bag, Diagnostic, Label, error
 from audsql.meaning import ir
+from audsql.meaning.algebra import certain_facts
 from audsql.meaning.words import verbs_of
 
-__all__ = ["compile_delivery", "compile_project"]
+__all__ = ["check_project", "compile_delivery", "compile_project"]
+
+_ALIKE_ATOMS_MAX = 6
+"""Up to so many atoms every search for a short tree is exhaustive: what it finds depends on the shape alone."""
 
 
 def compile_project(project: ir.Project) -> tuple[Program, tuple[Diagnostic, ...]]:
     """Compile every delivery that was not sent elsewhere. Deliveries with an error are left out."""
+    bag = Bag()
+    done = _compiled(project, bag, alike=False)
+    return _program(done), bag.sorted()
+
+
+def check_project(project: ir.Project) -> tuple[Diagnostic, ...]:
+    """The diagnostics of `compile_project` alone: of deliveries that are alike only the first is compiled."""
+    bag = Bag()
+    _compiled(project, bag, alike=True)
+    return bag.sorted()
+
+
+def _compiled(project: ir.Project, bag: Bag, *, alike: bool) -> list[Compiled]:
+    """The deliveries compiled in order; `alike`: without those whose like had no problem."""
     own = {delivery.name: delivery for delivery in project.deliveries if delivery.sent_request_id is None}
     uses = {name: _used(delivery, own) for name, delivery in own.items()}
     order, cycle = _ordered(uses)
-    bag = Bag()
     if cycle:
         bag.add(_circle_problem([own[name] for name in cycle]))
     parts: dict[str, tuple[int, ...]] = dict.fromkeys(own, (0,))
     done: list[Compiled] = []
     verbs = verbs_of(project)
+    sound: dict[_Shape, tuple[int, ...]] = {}
     for name in order:
+        shape = _shape(own[name]) if alike else None
+        if shape is not None and shape in sound:
+            parts[name] = sound[shape]
+            continue
         compiled, problems = compile_one(own[name], parts, verbs)
         bag.extend(problems)
         if compiled is not None:
             done.append(compiled)
             parts[name] = tuple(send.part for send in compiled.delivery.sends)
-    return _program(done), bag.sorted()
+            if shape is not None and not problems:
+                sound[shape] = parts[name]
+    return done
+
+
+_Shape = tuple[object, ...]
+
+
+def _shape(delivery: ir.Delivery) -> _Shape | None:
+    """All that compiling looks at, own atoms by number instead of by name; None for what is better compiled.
+
+    Numbers follow the order of keys and certain facts are part of the shape, so that two deliveries of one
+    shape differ in names only, and so do their programs.
+    """
+    atoms = ir.atoms_of(delivery.reach)
+    if len(atoms) > _ALIKE_ATOMS_MAX or any(atom.world == "line" for atom in atoms):
+        return None
+    number = {atom.key: str(index) for index, atom in enumerate(atoms)}
+    facts = certain_facts(atoms)
+    structure = ir.fold(
+        delivery.reach,
+        lambda node: number[node.key],
+        str,
+        lambda inner: f"!{inner}",
+        lambda parts: f"({'&'.join(parts)})",
+        lambda parts: f"({'|'.join(parts)})",
+    )
+    return (
+        structure,
+        tuple(atom.key if atom.world == "attribute" else "" for atom in atoms),
+        tuple((number[left], number[right]) for left, right in facts.implications),
+        tuple((number[left], number[right]) for left, right in facts.exclusions),
+        delivery.by,
+        delivery.limit,
+        delivery.is_friends,
+    )
 
 
 def compile_delivery(

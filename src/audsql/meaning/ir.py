@@ -173,8 +173,6 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Friends:
-    """Friends of the account."""
-
     account: str
     world: World = field(default="line", init=False)
 
@@ -198,8 +196,6 @@ class Clicked:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Opened `delivery`."""
-
     delivery: str
     world: World = field(default="line", init=False)
 
@@ -210,8 +206,6 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Got `delivery`."""
-
     delivery: str
     world: World = field(default="line", init=False)
 
@@ -277,8 +271,6 @@ class _Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant(_Node):
-    """Everybody or nobody."""
-
     value: bool
     key: str = field(default="", repr=False)
 
@@ -288,8 +280,6 @@ class Constant(_Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaf(_Node):
-    """One atom."""
-
     atom: Atom
     key: str = field(default="", repr=False)
 
@@ -299,8 +289,6 @@ class Leaf(_Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Not(_Node):
-    """Complement."""
-
     operand: Expression
     key: str = field(default="", repr=False)
 

@@ -193,7 +193,7 @@ def target_reach(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
 def audiences_found_by_name(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
     for audience in _needed(inputs, aim):
         remote = inputs.facts.remotes.get(audience.account)
-        if audience.kind in ("CLICK", "IMP", "REDELIVERY") or remote is None:
+        if audience.kind in ("CLICK", "IMP") or remote is None:
             continue
         found = find_named(remote, audience)
         place, name, kind = _span_of(audience, aim), audience.name or "", audience.kind

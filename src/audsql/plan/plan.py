@@ -17,12 +17,22 @@ from audsql.line.limits import AUDIENCE_LIFETIME_DAYS, LIMITS_VERSION
 from audsql.meaning.ir import Delivery, Project
 from audsql.plan.audiences import ACTIONS_THAT_CHANGE, Held, find_named, find_retargeting, upload_action
 from audsql.plan.definition import definition, definition_digest, filter_document, occurrence_time, recipient_document
-from audsql.plan.document import FORMAT_VERSION, Document, sealed
+from audsql.plan.document import FORMAT_VERSION, Document, digest_of, sealed
 from audsql.plan.facts import Facts, RemoteFacts
 from audsql.plan.occurrence import Known, Verdict, judge, not_after
 from audsql.plan.pace import pace_document
 
-__all__ = ["Desired", "PlanInputs", "Wanted", "desired", "desired_of", "make_plan", "request_id_of", "send_limit"]
+__all__ = [
+    "Desired",
+    "PlanInputs",
+    "Wanted",
+    "bot_digest",
+    "desired",
+    "desired_of",
+    "make_plan",
+    "request_id_of",
+    "send_limit",
+]
 
 PLAN_VALID_HOURS = 24
 
@@ -34,9 +44,9 @@ _ACTIVE = ("send", "schedule", "update", "keep", "resume")
 class PlanInputs:
     """`bound`: compiled deliveries by name, with uploads that came out empty taken out (the program's own
     form says what was approved, this one what is sent). `held`: uploads at LINE by key; `released`: those of
-    them that only wait to be deleted; `generations`: the last one of each key that the state knows; `line_held`: ids of click and impression audiences by key;
-    `occurrences`: by delivery name; `messages`: LINE message objects by message name; `request_ids`: of the
-    sends that this project made, by delivery and part."""
+    them that only wait to be deleted; `generations`: the last one of each key that the state knows;
+    `line_held`: ids of click and impression audiences by key; `occurrences`: by delivery name; `messages`:
+    LINE message objects by message name; `request_ids`: of the sends that this project made, by delivery and part."""
 
     project: Project
     program: Program
@@ -118,9 +128,7 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
     aim = desired_of(inputs)
     uploads = [_upload_change(key, inputs, aim) for key in sorted(aim.needed_by) if key in inputs.facts.uploads]
     lines = [
-        _line_change(audience, inputs, aim)
-        for audience in inputs.program.audiences
-        if audience.key in aim.needed_by and audience.kind != "REDELIVERY"
+        _line_change(audience, inputs, aim) for audience in inputs.program.audiences if audience.key in aim.needed_by
     ]
     deliveries = [_delivery_change(one, inputs) for one in aim.wanted]
     cancelled = _cancelled(inputs)
@@ -141,6 +149,7 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
             "project": inputs.project.name,
             "environment": inputs.environment,
             "endpoints": dict(sorted(inputs.endpoints.items())),
+            "bots": {name: bot_digest(remote.bot_id) for name, remote in sorted(inputs.facts.remotes.items())},
             "as_of": _time(inputs.facts.as_of),
             "as_of_given": inputs.facts.as_of_given,
             "created_at": _time(now),
@@ -160,6 +169,11 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
             "summary": _summary(changes, deliveries, cancelled),
         }
     )
+
+
+def bot_digest(bot_id: str) -> str:
+    """Which account at LINE a token belongs to, without its id."""
+    return digest_of(bot_id)
 
 
 def _time(moment: datetime) -> str:

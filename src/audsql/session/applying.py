@@ -147,6 +147,7 @@ def _denial(guard: Document) -> Diagnostic:
 
 def _differences(opened: Opened, remote: Remote, state: State, document: Document) -> list[tuple[str, bool]]:
     from audsql.line.limits import LIMITS_VERSION
+    from audsql.plan.plan import bot_digest
 
     messages, _ = messages_of(opened)
     interrupted = _interrupted(state, document["digest"])
@@ -158,6 +159,7 @@ def _differences(opened: Opened, remote: Remote, state: State, document: Documen
         ("state", moved),
         ("specs", document["spec_digest"] != spec_digest(opened, messages)),
         ("environment", document["environment"] != opened.environment),
+        ("accounts", document["bots"] != {name: bot_digest(one.bot_id) for name, one in remote.facts.items()}),
         ("endpoints", document["endpoints"] != dict(sorted(remote.endpoints.items()))),
         ("limits", document["limits_version"] != LIMITS_VERSION),
         ("validity", not interrupted and remote.now() > datetime.fromisoformat(document["valid_until"])),

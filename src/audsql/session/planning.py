@@ -85,8 +85,8 @@ def make(
         project, program, bound.facts, messages, opened.environment, spec_digest(opened, messages), __version__,
         bound=bound.deliveries, lineage=state.lineage or None, serial=state.serial, held=bind.held_uploads(state),
         line_held=bind.held_line_audiences(state),
-        released=bind.released_uploads(state), generations=bind.last_generations(state), occurrences=occurrences, request_ids=bind.sent_parts(state),
-        endpoints=remote.endpoints,
+        released=bind.released_uploads(state), generations=bind.last_generations(state), occurrences=occurrences,
+        request_ids=bind.sent_parts(state), endpoints=remote.endpoints,
     )  # fmt: skip
     verdicts = guards(inputs, desired_of(inputs), accepted)
     document = make_plan(inputs, verdicts)

@@ -75,7 +75,9 @@ def check(opened: Opened) -> tuple[Diagnostic, ...]:
     if opened.analysis is not None:
         bag.extend(messages_of(opened)[1])
         if not has_errors(bag.items):
-            bag.extend(compiled(opened)[1])
+            from audsql.compile.project import check_project
+
+            bag.extend(check_project(opened.analysis.project))
     return bag.sorted()
 
 

@@ -1,22 +1,19 @@
 """The grammar as a parse table: `grammar/audsql.lark`, compiled by lark, driven by `parse`.
 
-The table is made once a process. The grammar lies beside the package in a wheel and in the checkout's
-`grammar/` folder otherwise.
+The table is kept ready made, since lark needs longer for it than a small project's check does. Grammar
+and table lie inside the package in a wheel, and in the checkout's `grammar/` folder otherwise.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from audsql import user_cache
-
-__all__ = ["CALL_WORDS", "END", "Rule", "Table", "parse_table"]
+__all__ = ["CALL_WORDS", "END", "Rule", "Table", "parse_table", "table_text"]
 
 END = "$END"
 # Goes up when the table is made in another way from the same grammar.
@@ -50,27 +47,39 @@ class Table:
 
 @cache
 def parse_table() -> Table:
-    """The table of the one grammar, kept between runs: making it costs more than a small project's check."""
-    text = _grammar_text()
-    key = f"{_lark()} {hashlib.sha256(text.encode()).hexdigest()} {_FORMAT}"
-    kept = user_cache.read("grammar", key)
-    if kept is not None:
-        rules = tuple(Rule(*rule) for rule in kept["rules"])
-        return Table(**{**kept, "rows": tuple(kept["rows"]), "rules": rules})
+    """The table of the one grammar.
+
+    `audsql.table.json` beside the grammar holds it ready made (`make grammar`); where that is of another
+    grammar, as while the grammar is being edited, lark makes it anew.
+    """
+    text = _beside("audsql.lark")
+    try:
+        kept = json.loads(_beside("audsql.table.json"))
+    except (OSError, ValueError):
+        kept = {}
+    return _read(kept) if kept.get("key") == _key(text) else _made(text)
+
+
+def table_text() -> str:
+    """What `audsql.table.json` should hold."""
+    text = _beside("audsql.lark")
     table = _made(text)
-    rules_out = [[rule.origin, rule.size, rule.action] for rule in table.rules]
-    fields = {name: getattr(table, name) for name in ("start", "final", "words", "folded_words", "marks", "spelled")}
-    user_cache.write("grammar", key, {**fields, "rows": list(table.rows), "rules": rules_out})
-    return table
+    rules = [[rule.origin, rule.size, rule.action] for rule in table.rules]
+    fields = {name: getattr(table, name) for name in _FIELDS}
+    document = {"key": _key(text), "rows": list(table.rows), "rules": rules, **fields}
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, indent=0, separators=(",", ":")) + "\n"
 
 
-def _lark() -> str:
-    """Which lark is installed, without importing it or anything else that is large."""
-    found = find_spec("lark")
-    if found is None or found.origin is None:
-        return ""
-    status = os.stat(found.origin)
-    return f"{found.origin} {status.st_mtime_ns} {status.st_size}"
+_FIELDS = ("start", "final", "words", "folded_words", "marks", "spelled")
+
+
+def _read(kept: dict[str, Any]) -> Table:
+    rules = tuple(Rule(*rule) for rule in kept["rules"])
+    return Table(rows=tuple(kept["rows"]), rules=rules, **{name: kept[name] for name in _FIELDS})
+
+
+def _key(text: str) -> str:
+    return f"{_FORMAT} {hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _made(text: str) -> Table:
@@ -106,8 +115,45 @@ def _made(text: str) -> Table:
     _shorten(rows, rules, {number for rule, number in numbers.items() if rule.options.expand1 and not rule.alias})
     words, folded, marks = _spellings(list(made.terminals))
     spelled = {terminal: text for text, terminal in (*words.items(), *folded.items(), *marks.items())}
-    return Table(tuple(rows), tuple(rules), dict(table.start_states), dict(table.end_states), words, folded, marks,
-                 spelled)  # fmt: skip
+    start, final = dict(table.start_states), dict(table.end_states)
+    return _numbered(Table(tuple(rows), tuple(rules), start, final, words, folded, marks, spelled))
+
+
+def _numbered(table: Table) -> Table:
+    """States and rules numbered in the order in which a walk over sorted symbols meets them.
+
+    lark numbers them as sets happen to be ordered; the kept table has to come out the same each time.
+    """
+    states: dict[int, int] = {}
+    rules: dict[int, int] = {}
+    waiting = [table.start[name] for name in sorted(table.start)]
+    while waiting:
+        state = waiting.pop(0)
+        if state in states:
+            continue
+        states[state] = len(states)
+        for symbol in sorted(table.rows[state]):
+            target = table.rows[state][symbol]
+            if target < 0:
+                rules.setdefault(-1 - target, len(rules))
+            else:
+                waiting.append(target)
+
+    def moved(target: int) -> int:
+        return states[target] if target >= 0 else -1 - rules[-1 - target]
+
+    return Table(
+        rows=tuple(
+            {symbol: moved(table.rows[state][symbol]) for symbol in sorted(table.rows[state])} for state in states
+        ),
+        rules=tuple(table.rules[rule] for rule in rules),
+        start={name: states[table.start[name]] for name in sorted(table.start)},
+        final={name: states[table.final[name]] for name in sorted(table.final) if table.final[name] in states},
+        words=table.words,
+        folded_words=table.folded_words,
+        marks=table.marks,
+        spelled=table.spelled,
+    )
 
 
 def _shorten(rows: list[dict[str, int]], rules: list[Rule], standing: set[int]) -> None:
@@ -146,8 +192,7 @@ def _spellings(terminals: list[Any]) -> tuple[dict[str, str], dict[str, str], di
     return words, folded, marks
 
 
-def _grammar_text() -> str:
-    packed = Path(__file__).parents[1] / "_grammar" / "audsql.lark"
-    if packed.is_file():
-        return packed.read_text(encoding="utf-8")
-    return (Path(__file__).parents[3] / "grammar" / "audsql.lark").read_text(encoding="utf-8")
+def _beside(name: str) -> str:
+    """A file of the grammar folder: inside the package in a wheel, else in the checkout."""
+    packed = Path(__file__).parents[1] / "_grammar" / name
+    return (packed if packed.is_file() else Path(__file__).parents[3] / "grammar" / name).read_text(encoding="utf-8")
