@@ -11,11 +11,12 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from harness import codes, place
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive import atoms, inside, surely
 from worlds import expressions, make_world, spec
+
+from harness import codes, place
 
 EXAMPLES = 2_000 if os.environ.get("AUDSQL_SWEEP") else 200
 tally: Counter[str] = Counter()

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from f1000 import SOURCES, delivery, f1000
-from harness import AS_OF, Place
 
 from audsql.apply import journal
+from harness import AS_OF, Place
 
 SPEC = delivery("(clicked(msg42) AND gender(female)) OR (purchased(A) AND area(tokyo))")
 KILLED = -9
@@ -46,7 +46,7 @@ def in_process_of_its_own(work: Callable[[], int]) -> int:
         code = 99
         try:
             code = work()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it was, the child must end here
             traceback.print_exc()
         os._exit(code)
     _, status = os.waitpid(child, 0)

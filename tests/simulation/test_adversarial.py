@@ -11,8 +11,9 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from f1000 import FOUNDING, SOURCES, delivery, f1000
-from harness import AS_OF, Place, codes
 from sweep import in_process_of_its_own
+
+from harness import AS_OF, Place, codes
 
 CRASHED = 55
 AHEAD = "at: 2026-12-01 10:00"

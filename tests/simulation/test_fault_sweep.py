@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from harness import codes
 from sweep import (
     apply_once,
     apply_until_done,
@@ -13,6 +12,8 @@ from sweep import (
     scenario,
     should_receive,
 )
+
+from harness import codes
 
 FAULTS = ("drop-response", "refuse", "status:500", "status-after:500", "status:429", "delay:90")
 EVERY = 11
