@@ -39,12 +39,14 @@ def delivery(to: str, more: str = "", name: str = "sale_a") -> str:
 
 
 @contextmanager
-def f1000(root: Path, specs: str, sources: str = SOURCES):
+def f1000(root: Path, specs: str, sources: str = SOURCES, rate_limits: bool = True):
     spec = importlib.util.spec_from_file_location("make_f1000", FIXTURE)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.main(root)
     world = json.loads((root / "world.json").read_text(encoding="utf-8"))
+    if not rate_limits:
+        world["rateLimits"] = False
     with place(root, world, {"shop.aud": sources + "\n" + specs}) as here:
         yield here

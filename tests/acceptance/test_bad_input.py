@@ -47,7 +47,7 @@ def lines(*people: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with f1000(tmp_path_factory.mktemp("origin"), delivery(FOUNDING)) as here:
+    with f1000(tmp_path_factory.mktemp("origin"), delivery(FOUNDING), rate_limits=False) as here:
         yield here
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
-from naive import Expression, text
+from naive import Expression, inside, text
 
 NOW = "2026-11-21T00:00:00+09:00"
 MESSAGE = "bb9744f9-47fa-4a29-941e-1234567890ab"
@@ -137,4 +137,15 @@ def expressions(leaves: int = 6) -> st.SearchStrategy[Expression]:
     free = st.recursive(atom, grown, max_leaves=leaves)
     # Most are bound to a set: an expression that holds of everybody unknown is refused before anything is sent.
     bound = st.tuples(st.sampled_from(("and", "and", "except")), atom, free)
-    return bound | bound | bound | free
+    sendable = (bound | bound | free).filter(_sendable)
+    return sendable | sendable | sendable | free
+
+
+def _sendable(expression: Expression) -> bool:
+    """Somebody can be in it, and somebody of whom nothing is known is not: what a delivery may be sent to."""
+    chance = random.Random(7)
+    names = (*OWN, *LINE, *ATTRIBUTE)
+    worlds = [{name: chance.random() < 0.5 for name in names} | {"friends": True} for _ in range(60)]
+    possible = [one for one in worlds if not (one["gender(female)"] and one["gender(male)"])]
+    nobody = dict.fromkeys((*names, "friends"), False)
+    return any(inside(expression, one) for one in possible) and not inside(expression, nobody)
