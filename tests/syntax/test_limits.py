@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import sys
 
 import pytest
 
@@ -58,15 +58,23 @@ NOISE = [
 
 
 @pytest.mark.parametrize("piece", NOISE)
-def test_noise_takes_time_in_proportion(piece: str) -> None:
-    """Four times the text takes nothing like sixteen times as long."""
+def test_noise_takes_steps_in_proportion(piece: str) -> None:
+    """Four times the text takes nothing like sixteen times as many calls."""
 
-    def seconds(size: int) -> float:
-        text = (piece * (size // len(piece) + 1))[:size]
-        start = time.process_time()
-        parse_file(Source("a.aud", text))
-        return time.process_time() - start
+    def steps(size: int) -> int:
+        source = Source("a.aud", (piece * (size // len(piece) + 1))[:size])
+        count = 0
 
-    seconds(1000)
-    small = seconds(10_000)
-    assert seconds(40_000) < 10 * small + 0.1
+        def on_call(_frame: object, _event: str, _argument: object) -> None:
+            nonlocal count
+            count += 1
+
+        sys.setprofile(on_call)
+        try:
+            parse_file(source)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    steps(1000)
+    assert steps(20_000) < 8 * steps(5_000) + 2_000
