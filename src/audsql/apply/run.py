@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from audsql.apply.audiences import (
     Ready,
@@ -311,7 +312,8 @@ def _remote_audiences(context: Context, account: str, shared: bool) -> RemoteFac
 def _too_early(context: Context, row: Occurrence) -> bool:
     early = row.at is not None and context.now(row.account) < row.at
     if early and row.at is not None:
-        context.say("scheduled", delivery=row.delivery, at=row.at.isoformat())
+        at = row.at.astimezone(ZoneInfo(context.project.timezone))
+        context.say("scheduled", delivery=row.delivery, at=at.isoformat())
     return early
 
 

@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from audsql.diag import Diagnostic, has_errors
 from audsql.meaning.expressions import walk
@@ -27,13 +28,14 @@ def status(opened: Opened) -> tuple[Document, tuple[Diagnostic, ...], int]:
     if state is None:
         codes = [one.code for one in problems]
         return {"kind": "audsql.status", "serial": 0, "occurrences": [], "resources": [], "errors": codes}, problems, 1
+    zone = ZoneInfo(opened.config.timezone if opened.config else "UTC")
     occurrences = [
         {
             "id": row.id,
             "delivery": row.delivery,
             "account": row.account,
             "time": row.time,
-            "at": row.at.isoformat() if row.at else None,
+            "at": row.at.astimezone(zone).isoformat() if row.at else None,
             "state": row.state,
             "operations": [
                 {

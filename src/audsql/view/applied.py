@@ -112,7 +112,7 @@ def _occurrences(occurrences: list[dict[str, Any]], style: Style) -> Iterator[st
     widths = max(map(cell_width, states)), max(map(cell_width, names))
     for one, state, name in zip(occurrences, states, names, strict=True):
         mark = "!" if one["state"] in _NEEDS_PERSON else " "
-        text = f"{mark} {left(state, widths[0])}  {left(name, widths[1])}  {moment(one['time'])}"
+        text = f"{mark} {left(state, widths[0])}  {left(name, widths[1])}  {moment(one.get('at') or one['time'])}"
         colour = _STATE_COLOURS.get(one["state"])
         yield style.paint(colour, text) if colour else text
         for operation in one.get("operations", ()):
