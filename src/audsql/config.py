@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from audsql.diag import Bag, Diagnostic, error, has_errors
+from audsql.near import nearest
 from audsql.source import Source, SourceMap, Span
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "Loaded",
     "endpoint_of",
     "load_project",
-    "nearest",
     "parse_config",
     "read_text",
 ]
@@ -376,12 +376,3 @@ def _dotted(text: str) -> tuple[str, ...]:
 
 
 # --- suggestions ----------------------------------------------------------------------------------
-
-
-def nearest(name: str, known: tuple[str, ...]) -> str | None:
-    """The known name that was most likely meant; None where nothing is close."""
-    import difflib
-
-    folded = {candidate.casefold(): candidate for candidate in sorted(known, reverse=True)}
-    matches = difflib.get_close_matches(name.casefold(), sorted(folded), n=1, cutoff=0.6)
-    return folded[matches[0]] if matches else None

@@ -2,7 +2,7 @@
 
 The description dispatches recipients, filters, messages and actions by a `discriminator`, which schema
 libraries ignore, so that anything passes there. `problems` follows it, and also refuses fields that the
-description does not know. Where the description is wrong (line-platform.md §8) the reference holds: it names
+description does not know. Where the description is wrong (specs/line.md) the reference holds: it names
 no required fields for audiences, and puts no bound on `uploadDescription`.
 """
 
@@ -252,7 +252,7 @@ def test_the_closed_lists_are_lines() -> None:
     assert set(limits.FRIEND_FOR_CODES) == enumeration("SubscriptionPeriodDemographic")
     assert set(limits.GENDERS) == enumeration("GenderDemographic")
     assert set(limits.OSES) == enumeration("AppTypeDemographic")
-    # The Indonesian areas left the reference (line-platform.md §2.3).
+    # The Indonesian areas left the reference (specs/line.md).
     assert set(limits.AREAS) == {code for code in enumeration("AreaDemographic") if not code.startswith("id_")}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -14,15 +14,12 @@ from audsql.line.inventory import (
     Inventory,
     InventoryFailure,
     failure_diagnostic,
-    find_audiences,
-    find_remote,
     read_inventory,
 )
 from audsql.line.models import AudienceInfo
 from audsql.line.outcome import Limited, Refused, Unknown
 from audsql.line.ports import ClientPorts
 from audsql.line.transport import open_client
-from audsql.meaning.ir import RemoteAudience
 
 NOW = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)  # already the 22nd in Japan
 Answers = dict[str, Callable[[httpx.Request], httpx.Response]]
@@ -113,57 +110,3 @@ def test_each_failure_has_its_code(outcome: Refused | Limited | Unknown, code: s
     diagnostic = failure_diagnostic("shop", "quota", outcome)
     assert isinstance(diagnostic, Diagnostic)
     assert diagnostic.code == code
-
-
-def audience(
-    number: int, name: str = "VIP", kind: str = "CHAT_TAG", status: str = "READY", **more: object
-) -> AudienceInfo:
-    return AudienceInfo(number, kind, name, status, **more)  # type: ignore[arg-type]
-
-
-def atom(name: str = "VIP", kind: str = "CHAT_TAG") -> RemoteAudience:
-    return RemoteAudience("shop", kind, name)
-
-
-def test_names_are_compared_without_case_and_may_be_shared_by_several() -> None:
-    inventory = inventory_with(audience(3), audience(2, "vip"), audience(1, "VIP", "IMP"), audience(4, "ＶＩＰ"))
-    assert [found.id for found in find_audiences(inventory, "CHAT_TAG", "Vip")] == [2, 3]
-
-
-def test_an_expired_namesake_does_not_count() -> None:
-    old = audience(1, expires_at=NOW - timedelta(days=1))
-    assert find_audiences(inventory_with(old, audience(2)), "CHAT_TAG", "VIP") == (audience(2),)
-    assert find_audiences(inventory_with(old), "CHAT_TAG", "VIP") == (old,)
-
-
-FINDINGS = [
-    (inventory_with(audience(1, count=3)), atom(), None),
-    (inventory_with(audience(1, kind="FRIEND_PATH", count=50)), atom(kind="FRIEND_PATH"), None),
-    (inventory_with(audience(1, kind="TRACKINGTAG_WEBTRAFFIC", count=90)), atom(kind="WEBTRAFFIC"), None),
-    (inventory_with(shared=(audience(1, kind="UPLOAD", count=90),)), atom(kind="SHARED"), None),
-    (inventory_with(), atom(), "AUD0810"),
-    (inventory_with(audience(1, kind="IMP")), atom(), "AUD0810"),
-    (inventory_with(audience(1), audience(2)), atom(), "AUD0811"),
-    (inventory_with(audience(1, status="IN_PROGRESS")), atom(), "AUD0812"),
-    (inventory_with(audience(1, status="RESTING")), atom(), "AUD0812"),
-    (inventory_with(audience(1, expires_at=NOW)), atom(), "AUD0812"),
-    (inventory_with(audience(1, kind="FRIEND_PATH", count=49)), atom(kind="FRIEND_PATH"), "AUD0813"),
-    (inventory_with(audience(1, kind="FRIEND_PATH", count=0)), atom(kind="FRIEND_PATH"), "AUD0813"),
-    (inventory_with(shared=(audience(1, kind="UPLOAD", count=49),)), atom(kind="SHARED"), "AUD0813"),
-]
-
-
-@pytest.mark.parametrize(("inventory", "wanted", "code"), FINDINGS)
-def test_an_atom_finds_its_audience_or_says_why_not(
-    inventory: Inventory, wanted: RemoteAudience, code: str | None
-) -> None:
-    found, diagnostics = find_remote(inventory, wanted)
-    assert [diagnostic.code for diagnostic in diagnostics] == ([code] if code else [])
-    assert (found is None) == (code is not None)
-
-
-def test_a_hidden_count_is_not_shown_as_zero_and_a_near_name_is_offered() -> None:
-    _, (small,) = find_remote(inventory_with(audience(1, kind="IMP", count=0)), atom(kind="IMP"))
-    assert small.fact("count") is None
-    _, (missing,) = find_remote(inventory_with(audience(1, "VIP会員")), atom("VIP会"))
-    assert missing.fact("near") == "VIP会員"

@@ -84,7 +84,7 @@ FILTERS = st.recursive(
 
 
 def grammatical(node: object, leaf_types: set[str]) -> int:
-    """The leaves of a tree that follows LINE's grammar; an independent reading of line-platform.md §2.2."""
+    """The leaves of a tree that follows LINE's grammar; an independent reading of specs/line.md."""
     assert isinstance(node, dict)
     if node["type"] != "operator":
         assert node["type"] in leaf_types

@@ -166,7 +166,8 @@ def test_retargeting_is_found_by_request_and_url() -> None:
         ("CHAT_TAG", "CHAT_TAG", True),
         ("CHAT_TAG", "FRIEND_PATH", False),
         ("WEBTRAFFIC", "TRACKINGTAG_WEBTRAFFIC", True),
-        ("SHARED", "UPLOAD", True),
+        ("SHARED", "SHARED", True),
+        ("SHARED", "UPLOAD", False),
     ],
 )
 def test_named_audiences_are_found_by_kind(wanted: str, listed: str, found: bool) -> None:

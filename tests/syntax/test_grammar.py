@@ -9,9 +9,9 @@ from pathlib import Path
 import lark
 import pytest
 
+from audsql.near import nearest
 from audsql.syntax import identifiers, lex
 from audsql.syntax.build import ACTIONS, PLACELESS
-from audsql.syntax.near import nearest
 from audsql.syntax.parse import LATER_STATEMENTS
 from audsql.syntax.table import CALL_WORDS, parse_table, table_text
 

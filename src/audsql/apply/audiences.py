@@ -3,7 +3,7 @@
 Audience requests have no retry key. Each one is journalled before it leaves under a name that carries a
 tag; after a crash the audience, or the upload job, is looked for by that tag and adopted. Adding the
 same people twice is harmless. What LINE may hold is saved before it is sent, so that a person who must
-leave is never overlooked (design.md §5, reliability.md §4.3).
+leave is never overlooked (specs/operations.md).
 """
 
 from __future__ import annotations

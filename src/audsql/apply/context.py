@@ -40,7 +40,7 @@ class Options:
 
 @dataclass(slots=True)
 class Stop(Exception):
-    """Ends the run in good order: `exit_code` of design.md §8 and the reason."""
+    """Ends the run in good order: `exit_code` of specs/operations.md and the reason."""
 
     exit_code: int
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -156,7 +156,7 @@ def _too_many(context: Context, form: CompiledDelivery, ready: Mapping[str, Read
 
 
 def _in_order(context: Context, form: CompiledDelivery, world: World) -> list[Send]:
-    """The smallest bounded part first: if LINE finds it too small, little has been sent (design.md §3.4)."""
+    """The smallest bounded part first: if LINE finds it too small, little has been sent (specs/compile.md)."""
 
     def rank(send: Send) -> tuple[int, int]:
         bound = _bound(context, send, world)

@@ -1,6 +1,6 @@
 """Carrying out an approved plan, and what is due later: audiences first, then sends, one after the other.
 
-Order inside a run (design.md §5): occurrences that were begun, then audiences, then sends by their
+Order inside a run (specs/operations.md): occurrences that were begun, then audiences, then sends by their
 time, then releases, then lazy deletions.
 """
 
@@ -32,7 +32,7 @@ from audsql.data.engine import People
 from audsql.diag import error
 from audsql.line.outcome import Found
 from audsql.meaning.ir import Atom, Uploaded
-from audsql.plan.audiences import find_named
+from audsql.plan.audiences import find_named, names_like
 from audsql.plan.definition import definition_digest
 from audsql.plan.facts import RemoteFacts
 from audsql.plan.occurrence import not_after
@@ -294,7 +294,14 @@ def _named(context: Context, keys: Mapping[str, Sequence[str]]) -> dict[str, Rea
             found[audience.key] = Ready(audience.key, same[0].id, same[0].count, None)
         else:
             context.diagnostics.append(
-                error("AUD0711", None, name=audience.name or "", kind=audience.kind, account=audience.account)
+                error(
+                    "AUD0711",
+                    None,
+                    name=audience.name or "",
+                    kind=audience.kind,
+                    account=audience.account,
+                    near=names_like(remote, audience),
+                )
             )
     return found
 

@@ -1,7 +1,7 @@
 """The sends themselves: frozen, journalled, asked for with a fixed key, and never late.
 
 At most one request of an occurrence is ever accepted: its key follows from the occurrence and not from
-the run, and no attempt leaves outside the window in which LINE remembers the key (reliability.md §4).
+the run, and no attempt leaves outside the window in which LINE remembers the key (specs/operations.md).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
     "settle_late",
 ]
 
-# A request may take this long in all; none is begun that could arrive after the window (§4.6 step 5).
+# A request may take this long in all; none is begun that could arrive after the window.
 REQUEST_SECONDS = 60
 PROGRESS_POLL_SECONDS = (2, 5, 10, 20, 30, 60)
 RETRY_PAUSE_SECONDS = (2, 5, 10, 30, 60)

@@ -2,7 +2,7 @@
 
 All rows stand in one table as canonical JSON with their stamp; each event repeats the digest of every
 row that it changed, so that a flipped byte is found at the next opening although SQLite finds the page
-well-formed (reliability.md T15).
+well-formed.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class SqliteStore:
     def _failed(self, problem: sqlite3.Error) -> Diagnostic:
         diagnostic = diagnose(problem, self._path)
         if getattr(problem, "sqlite_errorcode", 0) & 0xFF in _BROKEN:
-            # A handle that failed to reach the disk once is not believed again (reliability.md T13).
+            # A handle that failed to reach the disk once is not believed again.
             self._failure = diagnostic
         return diagnostic
 

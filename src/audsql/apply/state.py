@@ -2,7 +2,7 @@
 
 A row is a frozen value with a `stamp` that the store gives. A new row has the stamp `UNSTORED`; to
 change a stored row, `dataclasses.replace` the row that the store returned, so that its stamp goes
-along: the store writes only where incarnation and revision are still the same (reliability.md §4.4).
+along: the store writes only where incarnation and revision are still the same (specs/state.md).
 
 No row ever holds an id of a person, a telephone number, an e-mail address or an access token. Sets of
 people stand as a size and a keyed fingerprint.
@@ -129,7 +129,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A send's identity: an account, a delivery and its scheduled time, fixed by the spec (design.md §5).
+    """A send's identity: an account, a delivery and its scheduled time, fixed by the spec (specs/operations.md).
 
     `time` is the scheduled time in UTC (`2026-11-21T01:00:00Z`) or `once`. `at` is the first and
     `not_after` the last instant at which a request may leave. `plan_digest` is the approved plan,

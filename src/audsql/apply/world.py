@@ -3,7 +3,7 @@
 Between a plan and its sends data moves. What was approved is the set of people at that time; what may
 happen to it afterwards is that people drop out, never that people come in. So sources that only ever
 add are pinned to the digests of the plan, and sources that are subtracted are read again: whoever was
-excluded then or is excluded now stays out (design.md §5, reliability.md T38).
+excluded then or is excluded now stays out (specs/operations.md).
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-"):
-            from audsql.config import nearest
             from audsql.diag import error
+            from audsql.near import nearest
 
             known = tuple(sorted(_COMMANDS))
             raise Refusal([error("AUD0060", None, name=name, near=nearest(name, known), known=known)])
@@ -135,8 +135,8 @@ def _language(arguments: Sequence[str]) -> str | None:
 
 
 def _usage(problem: click.UsageError) -> Diagnostic:
-    from audsql.config import nearest
     from audsql.diag import error
+    from audsql.near import nearest
 
     command = problem.ctx.command_path if problem.ctx else "audsql"
     if isinstance(problem, click.NoSuchOption):

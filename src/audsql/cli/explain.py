@@ -45,7 +45,7 @@ def _show(document: dict[str, Any], output_format: str, console: Console) -> Non
 
 def _of_code(code: str, language: str) -> dict[str, Any]:
     from audsql import catalog
-    from audsql.config import nearest
+    from audsql.near import nearest
 
     try:
         entry = catalog.entry(code)
@@ -68,7 +68,7 @@ def _of_code(code: str, language: str) -> dict[str, Any]:
 def _of_name(name: str, opened: Any) -> dict[str, Any]:
     """How an audience or a delivery is built, and what it needs and is needed by."""
     from audsql import session
-    from audsql.config import nearest
+    from audsql.near import nearest
 
     document = session.graph(opened)
     nodes = {node["name"]: node for node in document["nodes"]}

@@ -1,4 +1,4 @@
-"""Line atoms by the names that LINE has for them (line-platform.md §1.5).
+"""Line atoms by the names that LINE has for them (specs/line.md).
 
 Clicks and opens become audiences that are made from a send, receipts are referred to by the send itself,
 and everything else is found by its name. Each send of a delivery has clicks, opens and receipts of its own.

@@ -1,4 +1,4 @@
-"""Demographic filters (line-platform.md §2.3): the attributes that are left of an expression.
+"""Demographic filters (specs/line.md): the attributes that are left of an expression.
 
 Values of one attribute join: `gender(female) OR gender(male)` is one object, neighbouring tiers are one
 range. A negated value is a `NotFilter` only where the author negated it.

@@ -39,7 +39,7 @@ __all__ = [
     "recipient_leaves",
 ]
 
-# --- recipient trees (line-platform.md §2.2) ------------------------------------------------------
+# --- recipient trees (specs/line.md) ------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class NoneOf:
 
 Recipient = AudienceLeaf | RedeliveryLeaf | AllOf | AnyOf | NoneOf
 
-# --- demographic filters (line-platform.md §2.3) --------------------------------------------------
+# --- demographic filters (specs/line.md) --------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ class Program:
 
 
 def recipient_leaves(tree: Recipient | None) -> tuple[AudienceLeaf | RedeliveryLeaf, ...]:
-    """The leaves in order, a repeated one each time: LINE counts them so (line-platform.md §2.2)."""
+    """The leaves in order, a repeated one each time: LINE counts them so (specs/line.md)."""
     match tree:
         case None:
             return ()
@@ -258,7 +258,7 @@ def recipient_leaves(tree: Recipient | None) -> tuple[AudienceLeaf | RedeliveryL
 
 
 def filter_leaves(tree: Filter | None) -> int:
-    """How many demographic objects a filter has, operators not counted (line-platform.md §2.3)."""
+    """How many demographic objects a filter has, operators not counted (specs/line.md)."""
     match tree:
         case None:
             return 0

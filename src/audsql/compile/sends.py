@@ -1,6 +1,6 @@
 """One delivery compiled: the sends, and the uploads and LINE audiences that they name.
 
-language.md §6: sends are disjoint and their union is the expression; few sends, then few uploads, then few
+specs/compile.md: sends are disjoint and their union is the expression; few sends, then few uploads, then few
 leaves; a filter holds no negation that the author did not write; nobody unknown to the data is uploaded.
 """
 

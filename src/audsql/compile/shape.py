@@ -1,7 +1,7 @@
 """The author's expression in negation normal form, and what is left of it when atoms are decided.
 
 Attributes are three-valued: a person satisfies one, does not, or LINE does not know. LINE does not say
-whether its `not` includes people of whom it knows nothing (line-platform.md §2.3). So `x` and `NOT x` of
+whether its `not` includes people of whom it knows nothing (specs/line.md). So `x` and `NOT x` of
 an attribute are two independent variables here, its *rails*: known yes sets the first, known no the
 second, unknown neither (or, under the other reading, the second). An expression in negation normal form
 is monotone in the rails, and what is left of it holds only literals that the author wrote.

@@ -1,4 +1,4 @@
-"""Recipient trees (line-platform.md §2.2): which line audiences and uploads a send names, in how few leaves.
+"""Recipient trees (specs/line.md): which line audiences and uploads a send names, in how few leaves.
 
 A tree's variables are the bits of the delivery's encoding and the line atoms that matter to it. Codes that
 no cell has, and line assignments that certain facts exclude, are left open: nobody is there.

@@ -7,7 +7,6 @@ all that is kept. Rules: specs/data.md, tables.* and conditions.*.
 
 from __future__ import annotations
 
-import difflib
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from audsql.data.shape import Shape, physical_lines, shape_of
 from audsql.data.typed import time_sql, typed_sql
 from audsql.diag import Diagnostic, error
 from audsql.meaning.ir import IdKind
+from audsql.near import nearest
 from audsql.source import Span
 
 __all__ = ["Form", "TableRead", "TableResult", "evaluate_table", "read_table"]
@@ -96,11 +96,8 @@ def missing_columns(shape: Shape, wanted: Sequence[str], form: Form) -> tuple[Di
     names = [name for name in shape.header if name]
     for column in dict.fromkeys(unicodedata.normalize("NFC", name) for name in wanted):
         if column not in names:
-            folded = {name.strip().casefold(): name for name in names}
-            near = difflib.get_close_matches(column.strip().casefold(), folded, 1, 0.6)
-            nearest = folded[near[0]] if near else None
-            known = tuple(names[:12])
-            found.append(error("AUD1039", form.span, file=form.file, column=column, near=nearest, columns=known))
+            known, near = tuple(names[:12]), nearest(column, names)
+            found.append(error("AUD1039", form.span, file=form.file, column=column, near=near, columns=known))
     return tuple(found)
 
 

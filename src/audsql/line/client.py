@@ -2,7 +2,7 @@
 
 No method raises for what a server, a proxy or the network can do. Reads are retried with growing pauses;
 sends and changes of audiences are made once and never again by themselves: a send is settled by the same
-bytes and key, an audience by looking (reliability §4).
+bytes and key, an audience by looking (specs/operations.md).
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ class LineClient:
 
     @property
     def clock_is_wrong(self) -> bool:
-        """The two clocks differ by more than five minutes: no window can be trusted (reliability T19)."""
+        """The two clocks differ by more than five minutes: no window can be trusted."""
         return abs(self.clock_skew_seconds() or 0.0) > limits.CLOCK_SKEW_SECONDS_MAX
 
     def pace(self, name: str) -> float:

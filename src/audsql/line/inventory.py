@@ -1,38 +1,28 @@
-"""What an account has in LINE: audiences, quota, friends; and finding an audience in it by name.
-
-Names are not unique in LINE (line-platform.md §1.6), so that finding gives all that match; only an id
-identifies an audience.
-"""
+"""What an account has in LINE: audiences, quota, friends."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import TypeVar
 
 from audsql.diag import Diagnostic, error
-from audsql.line import limits
 from audsql.line.client import LineClient, operation
 from audsql.line.models import AudienceInfo, FollowerCounts
 from audsql.line.outcome import AlreadyAccepted, Found, Limited, ReadOutcome, Refused, Unknown
-from audsql.meaning.ir import RemoteAudience
 from audsql.source import Span
 
 __all__ = [
     "Inventory",
     "InventoryFailure",
     "failure_diagnostic",
-    "find_audiences",
-    "find_remote",
     "read_inventory",
 ]
 
 T = TypeVar("T")
 _JAPAN = timezone(timedelta(hours=9))
 _FOLLOWER_DAYS_BACK = (1, 2)  # today's counts are never ready, yesterday's only by noon or so
-_KINDS_FOUND_AS = {"WEBTRAFFIC": ("WEBTRAFFIC", "TRACKINGTAG_WEBTRAFFIC")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,72 +128,6 @@ def _followers(client: LineClient, now: datetime) -> tuple[date | None, Follower
 
 
 # --- finding ------------------------------------------------------------------------------------------------
-
-
-def find_audiences(inventory: Inventory, kind: str, name: str) -> tuple[AudienceInfo, ...]:
-    """The audiences of that kind and name, expired ones only where there is no other, by id.
-
-    `kind` is LINE's type, or SHARED for a shared one of any type. LINE compares names without regard to
-    case; a tracking tag's audience counts as web traffic.
-    """
-    kinds = _KINDS_FOUND_AS.get(kind, (kind,))
-    pool = inventory.shared if kind == "SHARED" else inventory.audiences
-    wanted = _folded(name)
-    matches = [
-        audience
-        for audience in pool
-        if _folded(audience.name) == wanted and (kind == "SHARED" or audience.kind in kinds)
-    ]
-    live = [audience for audience in matches if not audience.expired_at(inventory.read_at)]
-    return tuple(sorted(live or matches, key=lambda audience: audience.id))
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def find_remote(
-    inventory: Inventory, atom: RemoteAudience, span: Span | None = None
-) -> tuple[AudienceInfo | None, tuple[Diagnostic, ...]]:
-    """The one audience that an atom names, if it exists once, is READY and has the people LINE asks for."""
-    matches = find_audiences(inventory, atom.kind, atom.name)
-    kind, name, account = atom.kind, atom.name, atom.account
-    if not matches:
-        near = _near(inventory, atom)
-        return None, (error("AUD0810", span, kind=kind, name=name, account=account, near=near),)
-    if len(matches) > 1:
-        ids = tuple(str(audience.id) for audience in matches)
-        return None, (error("AUD0811", span, kind=kind, name=name, account=account, ids=ids),)
-    found = matches[0]
-    expired = found.expired_at(inventory.read_at)
-    if found.status != "READY" or expired:
-        status = "EXPIRED" if expired else found.status
-        return None, (error("AUD0812", span, kind=kind, name=name, account=account, status=status),)
-    if _too_small(found, kind == "SHARED"):
-        count, minimum = _shown_count(found), limits.AUDIENCE_RECIPIENTS_MIN
-        return None, (error("AUD0813", span, kind=kind, name=name, account=account, count=count, minimum=minimum),)
-    return found, ()
-
-
-def _too_small(audience: AudienceInfo, is_shared: bool) -> bool:
-    """Fewer than LINE asks for; the count includes people who block the account, so more may still fail."""
-    exempt = audience.kind in limits.MINIMUM_EXEMPT_AUDIENCE_TYPES and not is_shared
-    return not exempt and audience.count is not None and audience.count < limits.AUDIENCE_RECIPIENTS_MIN
-
-
-def _shown_count(audience: AudienceInfo) -> int | None:
-    """The count, or None where LINE's 0 may stand for any number below 20."""
-    return None if audience.count == 0 and audience.kind not in limits.COUNT_SHOWN_AUDIENCE_TYPES else audience.count
-
-
-def _near(inventory: Inventory, atom: RemoteAudience) -> str | None:
-    import difflib
-
-    kinds = _KINDS_FOUND_AS.get(atom.kind, (atom.kind,))
-    pool = inventory.shared if atom.kind == "SHARED" else inventory.audiences
-    names = sorted({audience.name for audience in pool if atom.kind == "SHARED" or audience.kind in kinds})
-    close = difflib.get_close_matches(atom.name, names, n=1)
-    return close[0] if close else None
 
 
 # --- saying what failed -----------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ RATES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "insight": (60, 3_600),  # each of the insight operations has its own
     }
 )
-CLOCK_SKEW_SECONDS_MAX: Final = 300  # ours, reliability A3: how far this machine and LINE may disagree
+CLOCK_SKEW_SECONDS_MAX: Final = 300  # ours: how far this machine and LINE may disagree
 
 # --- demographic filters ----------------------------------------------------------------------------
 

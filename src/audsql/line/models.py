@@ -1,8 +1,8 @@
 """What LINE returns, read tolerantly.
 
 Fields that LINE adds are kept, enum values that it adds pass through as text, and a field of an unexpected
-type reads as absent (line-platform.md §1.7: clients must tolerate unknown values). The official SDK does
-none of the three, which is why it is not used here (line-platform.md §7.3).
+type reads as absent (specs/line.md: clients must tolerate unknown values). The official SDK does
+none of the three, which is why it is not used here (specs/line.md).
 """
 
 from __future__ import annotations

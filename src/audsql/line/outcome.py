@@ -1,7 +1,7 @@
 """What a request to LINE came to, as values, and the reading of a raw reply.
 
-Reading never raises, whatever a server, a proxy or a broken line returns (reliability T06). The rules of
-line-platform.md §2.6: a 4xx of LINE means that nothing happened; a 409 with the accepted id means that the
+Reading never raises, whatever a server, a proxy or a broken line returns. The rules of
+specs/line.md: a 4xx of LINE means that nothing happened; a 409 with the accepted id means that the
 first attempt was accepted; everything that is not certain is `Unknown`, which is safe to settle by looking
 or, for a send, by the same bytes and key again within its window.
 """
@@ -81,7 +81,7 @@ class Refused:
 
     @property
     def gone(self) -> bool:
-        """The audience does not exist: LINE says it by a 400, not a 404 (line-platform.md §1.6)."""
+        """The audience does not exist: LINE says it by a 400, not a 404 (specs/line.md)."""
         return "AUDIENCE_GROUP_NOT_FOUND" in self.codes
 
 
@@ -145,7 +145,7 @@ def settle_send(reply: Reply) -> SendOutcome:
 def settle_write(reply: Reply, needs_id: bool = False) -> WriteOutcome:
     """The outcome of a change to an audience; `needs_id`: a success must carry an audience id.
 
-    Any 2xx will do: LINE's reference and its OpenAPI description differ on which (line-platform.md §8).
+    Any 2xx will do: LINE's reference and its OpenAPI description differ on which (specs/line.md).
     """
     if not 200 <= reply.status < 300:
         return _settle_failure(reply)

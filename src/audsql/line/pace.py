@@ -1,6 +1,6 @@
 """Local pacing: requests are spread so that LINE's rate limits are never hit.
 
-LINE counts an endpoint and a channel (line-platform.md §1.1) and publishes no bucket size, so no more than
+LINE counts an endpoint and a channel (specs/line.md) and publishes no bucket size, so no more than
 the allowed number is ever sent within any window of that length.
 """
 

@@ -13,7 +13,7 @@ __all__ = ["ClientPorts", "RequestRecord", "Secret", "system_ports"]
 class RequestRecord:
     """One request as it may be kept: never a body, a query or a token.
 
-    LINE asks its developers to keep exactly these (line-platform.md §1.7). `endpoint` is the path with its
+    LINE asks its developers to keep exactly these (specs/line.md). `endpoint` is the path with its
     ids left out. `status` None: no reply came.
     """
 

@@ -1,6 +1,6 @@
 """Request bodies of sends, as canonical JSON bytes, and LINE's recipient and filter grammar.
 
-A narrowcast that names neither a recipient nor a filter goes to every friend (line-platform.md §2.1). So
+A narrowcast that names neither a recipient nor a filter goes to every friend (specs/line.md). So
 that this cannot happen by a forgotten field, each kind of send has a builder of its own, and the
 recipient is a required argument of the one that has a recipient.
 """
@@ -38,7 +38,7 @@ class GrammarError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """LINE's `limit`: the fuse of a narrowcast (line-platform.md §2.4).
+    """LINE's `limit`: the fuse of a narrowcast (specs/line.md).
 
     `max`: people at most, at random if there are more. `up_to_remaining_quota`: never more than the quota
     allows. `forbid_partial_delivery`: rather nobody than only some; LINE takes it only with the former.
@@ -214,7 +214,7 @@ def _operator(name: str, operands: list[dict[str, object]]) -> dict[str, object]
     return operands[0] if len(operands) == 1 else {"type": "operator", name: operands}
 
 
-# --- grammar (line-platform.md §2.2, §2.3) --------------------------------------------------------------------
+# --- grammar (specs/line.md) --------------------------------------------------------------------------
 
 
 def _require(condition: bool, rule: str) -> None:

@@ -2,7 +2,7 @@
 
 A send gets a connection of its own, is never retried or redirected here, and may be withheld at the last
 instant: the connection is opened first, then `may_write` is asked, then the request is written. A process
-that slept for a day between its check and the write so sends nothing (reliability T08).
+that slept for a day between its check and the write so sends nothing.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _arguments(request: Request, watch: _Watch) -> dict[str, Any]:
     if request.form is not None:
         arguments["data"] = dict(request.form)
     if request.file is not None:
-        # The part must be text/plain, else LINE may answer 415 (line-platform.md §1.2).
+        # The part must be text/plain, else LINE may answer 415 (specs/line.md).
         arguments["files"] = {"file": ("ids.txt", request.file, "text/plain")}
     return arguments
 
@@ -187,7 +187,7 @@ def _read(response: httpx.Response, watch: _Watch, deadline: float) -> Reply | U
 
 
 def _quiet_wire_logs() -> None:
-    """httpcore's debug log prints headers, the token among them (reliability T64)."""
+    """httpcore's debug log prints headers, the token among them."""
     for name in ("httpcore", "httpx"):
         logger = logging.getLogger(name)
         if logger.getEffectiveLevel() < logging.WARNING:

@@ -243,7 +243,7 @@ def _opened(call: ast.Call, scope: Scope, bag: Bag) -> Meaning:
 
 
 def _statistics_of(call: ast.Call, scope: Scope, bag: Bag) -> str | None:
-    """The delivery whose clicks or opens LINE keeps: a broadcast or a narrowcast (line-platform.md §1.2)."""
+    """The delivery whose clicks or opens LINE keeps: a broadcast or a narrowcast (specs/line.md)."""
     name = _named(call, "delivery", scope, bag)
     delivery = scope.deliveries.get(name) if name is not None else None
     if name is None or delivery is None:

@@ -6,18 +6,18 @@ have one of their own each (specs/language/03-names.md).
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from audsql.diag import Bag, Fix, Label, error, fix
+from audsql.near import nearest
 from audsql.source import Span
 from audsql.syntax import ast
 from audsql.syntax.text import name_text
 
 __all__ = ["ATTRIBUTES", "BUILT_IN", "REMOTE_KINDS", "Symbol", "Symbols", "declare", "fix_near", "nearest"]
 
-# The calls that find an audience in LINE by its name, and LINE's type for each (line-platform.md §1.5).
+# The calls that find an audience in LINE by its name, and LINE's type for each (specs/line.md).
 REMOTE_KINDS: Mapping[str, str] = {
     "app_event": "APP_EVENT",
     "chat_tag": "CHAT_TAG",
@@ -128,22 +128,6 @@ def _symbols_of(statement: ast.Statement) -> Iterator[Symbol]:
 # --- did you mean ---------------------------------------------------------------------------------
 
 
-def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The one candidate that `name` was probably meant to be, or None.
-
-    Equal after folding width and case first, then the smallest edit distance of at most a third of
-    the length (style.md §3.5); ties go to the first in order.
-    """
-    folded = _fold(name)
-    limit = max(1, len(folded) // 3)
-    best: tuple[int, str] | None = None
-    for candidate in sorted(set(candidates) - {name}):
-        distance = _distance(folded, _fold(candidate), limit)
-        if distance <= limit and (best is None or distance < best[0]):
-            best = (distance, candidate)
-    return best[1] if best else None
-
-
 def fix_near(span: Span, near: str | None) -> tuple[Fix, ...]:
     """A fix that writes the near name; it changes meaning, so it is never applied unseen."""
     return (fix(span, written(near), safe=False, key="near"),) if near else ()
@@ -152,25 +136,3 @@ def fix_near(span: Span, near: str | None) -> tuple[Fix, ...]:
 def written(name: str) -> str:
     """A name as it is written: in backquotes where it is no identifier."""
     return name_text(ast.Name(name))
-
-
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()
-
-
-def _distance(left: str, right: str, limit: int) -> int:
-    """Restricted Damerau-Levenshtein distance; anything above `limit` is limit + 1."""
-    if abs(len(left) - len(right)) > limit:
-        return limit + 1
-    before: list[int] = []
-    row = list(range(len(right) + 1))
-    for i, a in enumerate(left, 1):
-        last, before, row = before, row, [i]
-        for j, b in enumerate(right, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
-                cost = min(cost, last[j - 2] + 1)
-            row.append(cost)
-        if min(row) > limit and min(before) > limit:
-            return limit + 1
-    return row[-1]

@@ -1,16 +1,18 @@
 """What must happen to one audience at LINE so that it holds the people it should: pure decisions.
 
 LINE's uploads are append-only: people can be added, nobody can be taken out. Anyone who must leave
-means a new audience, and the old one goes once nothing names it any more (design.md §5).
+means a new audience, and the old one goes once nothing names it any more (specs/operations.md).
 """
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from audsql.compile.program import LineAudience
+from audsql.near import nearest
 from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts, UploadFacts
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Held",
     "find_named",
     "find_retargeting",
+    "names_like",
     "upload_action",
 ]
 
@@ -86,10 +89,24 @@ def find_retargeting(remote: RemoteFacts, kind: str, request_id: str, url: str |
 
 
 def find_named(remote: RemoteFacts, wanted: LineAudience) -> tuple[RemoteAudienceFacts, ...]:
-    """All audiences of the wanted kind and name; names at LINE need not be unique."""
-    kinds = (wanted.kind, "TRACKINGTAG_WEBTRAFFIC") if wanted.kind == "WEBTRAFFIC" else (wanted.kind,)
-    return tuple(
-        audience
-        for audience in remote.audiences
-        if (audience.kind in kinds or wanted.kind == "SHARED") and audience.name == wanted.name
-    )
+    """All audiences of the wanted kind and name. Names at LINE need not be unique, and case does not count.
+
+    Expired ones are given only where no other has the name.
+    """
+    name = _folded(wanted.name or "")
+    same = [one for one in remote.audiences if one.kind in _kinds(wanted) and _folded(one.name) == name]
+    live = [one for one in same if one.status != "EXPIRED"]
+    return tuple(live or same)
+
+
+def names_like(remote: RemoteFacts, wanted: LineAudience) -> str | None:
+    """The name at LINE, of an audience of the wanted kind, that was probably meant."""
+    return nearest(wanted.name or "", sorted({one.name for one in remote.audiences if one.kind in _kinds(wanted)}))
+
+
+def _kinds(wanted: LineAudience) -> tuple[str, ...]:
+    return ("WEBTRAFFIC", "TRACKINGTAG_WEBTRAFFIC") if wanted.kind == "WEBTRAFFIC" else (wanted.kind,)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -19,7 +19,7 @@ from audsql.line.limits import (
     RETARGETING_AGE_DAYS_MAX,
     TARGET_REACH_MIN,
 )
-from audsql.plan.audiences import find_named
+from audsql.plan.audiences import find_named, names_like
 from audsql.plan.facts import RemoteFacts
 from audsql.plan.plan import Desired, PlanInputs, Wanted, request_id_of
 from audsql.plan.tags import Tag, parse_tag
@@ -198,7 +198,9 @@ def audiences_found_by_name(inputs: PlanInputs, aim: Desired) -> Iterator[Diagno
         found = find_named(remote, audience)
         place, name, kind = _span_of(audience, aim), audience.name or "", audience.kind
         if not found:
-            yield error("AUD0711", place, name=name, kind=kind, account=audience.account)
+            yield error(
+                "AUD0711", place, name=name, kind=kind, account=audience.account, near=names_like(remote, audience)
+            )
         elif len(found) > 1:
             yield error("AUD0712", place, name=name, kind=kind, count=len(found))
         elif found[0].status != "READY":

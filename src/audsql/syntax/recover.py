@@ -5,8 +5,8 @@ Rule: syntax.recovery of specs/language/02-syntax.md.
 
 from __future__ import annotations
 
+from audsql.near import nearest
 from audsql.syntax.lex import STATEMENT_WORDS, Tokens
-from audsql.syntax.near import nearest
 
 __all__ = ["after_later", "begins_line", "begins_statement", "next_statement", "probable_head", "statement_head"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from audsql.diag import Diagnostic, Edit, Fix, Label, error, fix
+from audsql.near import nearest
 from audsql.source import Span
 from audsql.syntax.drive import DEPTH_MAX, Failure, accepted
 from audsql.syntax.lex import STATEMENT_WORDS, Tokens
-from audsql.syntax.near import nearest
 from audsql.syntax.table import Table
 
 __all__ = ["explain", "explain_start"]
