@@ -37,3 +37,13 @@ def test_killed_twice_in_a_row(tmp_path):
             received = here.received()
             assert set(received) == should_receive(), point
             assert set(received.values()) == {1}, point
+
+
+def test_the_command_line_can_be_killed_at_a_point_too(tmp_path):
+    with scenario(tmp_path) as here:
+        arguments = ("apply", "--auto-approve", "--as-of", "2026-11-21T00:00:00+09:00")
+        assert here.command(*arguments, AUDSQL_TEST_KILL_AT="25").returncode == KILLED
+        done = here.command(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert set(here.received()) == should_receive()
+        assert set(here.received().values()) == {1}

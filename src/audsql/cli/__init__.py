@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from contextlib import suppress
 
@@ -28,4 +29,14 @@ def main() -> None:
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTING)
     from audsql.cli.app import run
 
+    _arm_kill_point()
     sys.exit(run(arguments))
+
+
+def _arm_kill_point() -> None:
+    """For crash tests: AUDSQL_TEST_KILL_AT=n kills this process at the n-th durable write or request."""
+    number = os.environ.get("AUDSQL_TEST_KILL_AT", "")
+    if number.isascii() and number.isdigit():
+        from audsql.apply.journal import arm_kill
+
+        arm_kill(int(number))
