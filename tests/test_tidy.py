@@ -194,7 +194,7 @@ def test_no_paths_of_a_machine() -> None:
         path = ROOT / name
         if name and path.is_file():
             content = path.read_bytes()
-            # A path begins with its slash: `cache/tmp/` is no `/tmp/`.
+            # A path begins with its slash; the same letters inside a longer path are another one.
             found += [
                 name for place in machine if len(place) > 2 and re.search(rb"(?<![\w.-])" + re.escape(place), content)
             ]
