@@ -20,14 +20,16 @@ _RENAMED = {"gitignore": ".gitignore"}
 
 
 @click.command("init")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--project", default=".", show_default=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder to fill."
 )
 @language_option
-def command(project: Path, lang: str | None) -> None:
-    """Write a small project that runs at once. Never overwrites a file."""
+def command(folder: Path | None, project: Path, lang: str | None) -> None:
+    """Write a small project that runs at once, here or in DIR. Never overwrites a file."""
     from audsql.catalog import word
 
+    project = folder if folder is not None else project
     files = _template()
     ignored = os.path.lexists(project / ".gitignore")
     if ignored:
