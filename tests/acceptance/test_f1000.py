@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from f1000 import FOUNDING, delivery, f1000
+from f1000 import FOUNDING, SOURCES, delivery, f1000
 
 from harness import codes
 
@@ -38,6 +38,25 @@ CASES = {
     ),
     "friends-except": ("friends EXCEPT uploaded(buyers)", lambda i: i % 7 != 0, 789, 1),
     "vip": ('chat_tag("VIP") OR purchased(B)', lambda i: i % 50 == 0 or i % 6 == 0, None, 1),
+    "opened-not-clicked": (
+        "opened(msg42) EXCEPT clicked(msg42)",
+        lambda i: i % 2 == 0 and i % 3 != 0,
+        None,
+        1,
+    ),
+    "attributes-alone": ("gender(female) AND os(ios)", lambda i: female(i) and i % 2 == 1, None, 1),
+    "age-and-orders": (
+        "age(30..39) AND purchased(*, at least 1 time, last 365 days)",
+        lambda i: i % 11 != 0 and i % 5 in (2, 3) and (i % 4 == 0 or i % 6 == 0) and i % 500 <= 365,
+        None,
+        1,
+    ),
+    "not-an-attribute": (
+        "clicked(msg42) AND NOT gender(female)",
+        lambda i: i % 3 == 0 and not female(i),
+        None,
+        1,
+    ),
     "by-multicast": ("purchased(A) EXCEPT uploaded(buyers)", lambda i: i % 4 == 0 and i % 7 != 0, None, 0),
 }
 
@@ -58,6 +77,28 @@ def test_exactly_the_right_people_get_it_once(name, tmp_path):
         again = here.plan()
         assert again.document is not None
         assert not again.document["summary"]["changes"]
+
+
+def test_everybody_only_where_friends_is_written(tmp_path):
+    sources = SOURCES.replace("always except uploaded(optout)", "always except uploaded(optout) except for [notice]")
+    spec = "delivery notice {\n  to: friends\n  send: sale\n  by: broadcast\n}\n"
+    with f1000(tmp_path, spec, sources) as here:
+        assert here.apply().exit_code == 0
+        assert set(here.received()) == expected(lambda i: i % 20 != 0)
+        assert [one["path"] for one in here.requests("POST")] == ["/v2/bot/message/broadcast"]
+
+
+def test_a_limit_and_a_later_delivery_to_who_received_it(tmp_path):
+    first = delivery(FOUNDING, "limit: 55")
+    second = delivery("clicked(msg42) EXCEPT received(sale_a)", "at: 2026-11-22 10:00", "rest")
+    with f1000(tmp_path, first + second) as here:
+        assert here.apply().exit_code == 0
+        assert len(here.received()) == 55
+        here.advance(34 * 3600)
+        assert here.run().exit_code == 0
+        received = here.received()
+        assert set(received.values()) == {1}
+        assert set(received) == expected(lambda i: i % 3 == 0 and reached(i))
 
 
 def test_the_founding_sentence_is_one_click_audience_one_upload_one_send_of_two_leaves(tmp_path):
