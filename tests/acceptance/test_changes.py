@@ -6,7 +6,7 @@ import copy
 import json
 
 import pytest
-from f1000 import FOUNDING, delivery, f1000
+from f1000 import FOUNDING, SOURCES, delivery, f1000
 
 from harness import AS_OF, codes
 
@@ -289,3 +289,14 @@ def test_one_altered_byte_of_a_plan_file_is_refused(tmp_path):
         assert "AUD0622" in refused.stderr
         assert here.inbox() == []
         assert copy.deepcopy(document) == document
+
+
+def test_a_message_that_line_would_refuse_stops_the_plan(tmp_path):
+    sources = SOURCES.replace('message sale { text: "セール開催中" }', 'message sale { file: "sale.json" }')
+    with f1000(tmp_path, delivery(FOUNDING), sources) as here:
+        here.write("sale.json", '{"type": "txet", "text": "x"}')
+        outcome = here.apply()
+        assert (outcome.exit_code, codes(outcome.diagnostics)) == (5, ["AUD0719"])
+        assert here.inbox() == []
+        assert here.audiences()[0]["type"] == "CHAT_TAG"
+        assert len(here.audiences()) == 1

@@ -85,7 +85,8 @@ def test_everybody_only_where_friends_is_written(tmp_path):
     with f1000(tmp_path, spec, sources) as here:
         assert here.apply().exit_code == 0
         assert set(here.received()) == expected(lambda i: i % 20 != 0)
-        assert [one["path"] for one in here.requests("POST")] == ["/v2/bot/message/broadcast"]
+        paths = [one["path"] for one in here.requests("POST") if "/validate/" not in one["path"]]
+        assert paths == ["/v2/bot/message/broadcast"]
 
 
 def test_a_limit_and_a_later_delivery_to_who_received_it(tmp_path):

@@ -6,7 +6,7 @@ import getpass
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -92,12 +92,30 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
     def work(context: Context) -> int:
         # Another process may have applied between the first look and the lease: only now nobody else can.
         late = _refusals(opened, remote, context.state(), document, options)
+        late = late or tuple(_refused_messages(context, document))
         if late:
             context.diagnostics.extend(late)
             return 5
         return _execute(context, document, _interrupted(context.state(), document["digest"]))
 
     return _with_context(opened, remote, options, "apply", work, document["digest"])
+
+
+def _refused_messages(context: Context, document: Document) -> Iterator[Diagnostic]:
+    """What LINE's own check says of the messages of each delivery that is about to be approved. Nothing is sent."""
+    from audsql.line.outcome import Refused
+
+    for entry in document["deliveries"]:
+        if entry["action"] not in ("send", "schedule", "update"):
+            continue
+        # The rules of messages are the same for every kind of send.
+        outcome = context.client(entry["account"]).validate("push", entry["content"])
+        if isinstance(outcome, Refused) and outcome.status == 400:
+            name = entry["address"].removeprefix("delivery.")
+            delivery = context.project.delivery(name)
+            detail = ", ".join(outcome.codes) or outcome.message
+            span = delivery.span if delivery else None
+            yield error("AUD0719", span, delivery=name, place=outcome.property_name, detail=detail)
 
 
 def _refusal_code(problems: tuple[Diagnostic, ...]) -> int:
