@@ -110,6 +110,9 @@ def run(arguments: Sequence[str]) -> int:
         report(make_console(_language(arguments)), [_usage(problem)])
         return Code.USAGE
     except (click.Abort, KeyboardInterrupt):
+        from audsql.catalog import word
+
+        say(word("interrupted", make_console(_language(arguments)).language) + "\n")
         return Code.INTERRUPTED
     except OSError as problem:
         return _system_problem(problem, arguments)
