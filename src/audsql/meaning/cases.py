@@ -71,13 +71,17 @@ def lower_test(test: ast.Test, scope: Scope, bag: Bag) -> TestCase:
     proofs: list[ProveCase] = []
     at: datetime | None = None
     broken = False
+    lowered: GivenCase | ExpectCase | CountCase | ProveCase | None
     for item in test.items:
         match item:
-            case ast.TestAt(moment=moment):
+            case ast.TestAt(moment=ast.Word() as word):
+                told.add(error("AUD0315", word.span, feature=word.text))
+                lowered = None
+            case ast.TestAt(moment=ast.DateTime() as moment):
                 at = values.moment(moment, scope.zone)
                 if at is None:
                     told.add(error("AUD0312", moment.span, date=date_words(moment)))
-                lowered: GivenCase | ExpectCase | CountCase | ProveCase | None = None
+                lowered = None
             case ast.Given():
                 lowered = _given(item, scope, told)
                 givens.extend([lowered] if lowered else [])

@@ -44,12 +44,21 @@ def _row_condition(condition: ast.Condition, table: ir.TableSource, zone: tzinfo
             return _in(column.text, [scalar for scalar in scalars if scalar is not None])
         case ast.MissingCondition(column=column, given=given):
             return ir.ColumnGiven(column.text) if given else ir.ColumnMissing(column.text)
-        case ast.LastCondition(duration=duration):
-            return _last(duration) if _has_time(table, condition.span, bag) else None
-        case ast.SinceCondition(moment=ast.Word()):
+        case ast.SinceCondition(moment=ast.Word("start")):
             bag.add(error("AUD0315", condition.span, feature="since start"))
             return None
-        case ast.SinceCondition(moment=ast.DateTime() as written) | ast.BeforeCondition(moment=written):
+        case (
+            ast.LastCondition(duration=ast.Word() as word)
+            | ast.SinceCondition(moment=ast.Word() as word)
+            | ast.BeforeCondition(moment=ast.Word() as word)
+        ):
+            bag.add(error("AUD0315", word.span, feature=word.text))
+            return None
+        case ast.LastCondition(duration=ast.Duration() as duration):
+            return _last(duration) if _has_time(table, condition.span, bag) else None
+        case (
+            ast.SinceCondition(moment=ast.DateTime() as written) | ast.BeforeCondition(moment=ast.DateTime() as written)
+        ):
             if not _has_time(table, condition.span, bag):
                 return None
             at = values.moment(written, zone)
@@ -102,7 +111,9 @@ def _people_conditions(
 ) -> Iterator[ir.PeopleCondition]:
     for condition in conditions:
         match condition:
-            case ast.TimesCondition(bound=bound, count=count):
+            case ast.TimesCondition(count=ast.Word() as word):
+                bag.add(error("AUD0315", word.span, feature=word.text))
+            case ast.TimesCondition(bound=bound, count=int() as count):
                 if bound == "at least" and count < 1:
                     bag.add(error("AUD0308", condition.span, what="at least", minimum=1))
                 else:

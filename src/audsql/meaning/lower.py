@@ -134,7 +134,12 @@ def _by_name(values: Mapping[str, T]) -> tuple[T, ...]:
 
 def _needs(symbols: Symbols) -> dict[str, dict[str, Span]]:
     """What each audience and delivery refers to; a delivery also refers to what its policies do."""
-    policies = [(rule, references(rule.expression)) for policy in _policies(symbols) for rule in policy.rules]
+    policies = [
+        (rule, references(rule.expression))
+        for policy in _policies(symbols)
+        for rule in policy.rules
+        if isinstance(rule, ast.ExcludeRule)
+    ]
     needs: dict[str, dict[str, Span]] = {}
     for name, symbol in symbols.names.items():
         if isinstance(symbol.node, ast.Audience):

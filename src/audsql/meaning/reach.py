@@ -64,6 +64,8 @@ def lower_rules(policies: Sequence[ast.Policy], scope: Scope, bag: Bag) -> tuple
     rules: list[Rule] = []
     for policy in policies:
         for written in policy.rules:
+            if not isinstance(written, ast.ExcludeRule):
+                continue
             name = policy.name.text
             lowered = lower(written.expression, scope, bag)
             check_expression(written.expression, lowered, "policy", name, False, bag)

@@ -154,7 +154,7 @@ def lower_message(block: ast.Block, zone: tzinfo, bag: Bag) -> ir.Message | None
     words, path = entries.string("text"), entries.string("file")
     if entries.broken:
         return None
-    return ir.Message(block.name.text, words, path, block.description, block.name.span)
+    return ir.Message(block.name.text, words, path, description=block.description, span=block.name.span)
 
 
 # --- deliveries -------------------------------------------------------------------------------------

@@ -116,6 +116,12 @@ def atom_words(atom: ir.Atom, verbs: Verbs = _NO_VERBS) -> str:
             return f"{_CALL_OF_KIND.get(kind, kind.lower())}({_quoted(name)})"
         case ir.Attribute(family, value):
             return _attribute_words(family, [value])[0]
+        case ir.Mapped(_, _, inner):
+            return to_words(inner, verbs)
+        case ir.Bucket(salt, low, high, label):
+            return label or f"sample({_hundredths(high - low)}, seed: {_quoted(salt)})"
+        case ir.Lookalike(inner, hundredths):
+            return f"lookalike({to_words(inner, verbs)}, {_hundredths(hundredths)})"
 
 
 def _attribute_words(family: str, values: Sequence[str]) -> list[str]:
@@ -217,6 +223,10 @@ def _moment_words(at: datetime) -> str:
     offset = at.strftime("%z")
     zone = f" {offset[:3]}:{offset[3:5]}" if offset else ""
     return at.strftime("%Y-%m-%d %H:%M") + zone
+
+
+def _hundredths(value: int) -> str:
+    return f"{format((Decimal(value) / 100).normalize(), 'f')}%"
 
 
 def _quoted(text: str) -> str:

@@ -109,7 +109,8 @@ def _uses(opened: Opened) -> Iterator[tuple[str, str]]:
                 yield from _mentions(f"audience.{statement.name.text}", statement.expression, addresses)
             elif isinstance(statement, ast.Policy):
                 for rule in statement.rules:
-                    yield from _mentions(f"policy.{statement.name.text}", rule.expression, addresses)
+                    if isinstance(rule, ast.ExcludeRule | ast.RequireRule):
+                        yield from _mentions(f"policy.{statement.name.text}", rule.expression, addresses)
             elif isinstance(statement, ast.Block) and statement.kind == "delivery":
                 for entry in statement.entries:
                     if isinstance(entry.value, ast.Reference | ast.Call | ast.Not | ast.Paren | ast.Chain):

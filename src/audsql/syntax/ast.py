@@ -8,362 +8,59 @@ in equality, so that two texts of the same tree compare equal whatever their lay
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Literal
 
 from audsql.source import Span
-
-__all__ = [
-    "AggregateCondition",
-    "Arguments",
-    "Audience",
-    "Bad",
-    "Block",
-    "BooleanOperator",
-    "Call",
-    "Chain",
-    "CompareCondition",
-    "Comment",
-    "Condition",
-    "DateTime",
-    "Duration",
-    "Entry",
-    "EntryValue",
-    "Environment",
-    "ExcludeRule",
-    "Expect",
-    "ExpectCount",
-    "Expression",
-    "File",
-    "Given",
-    "InCondition",
-    "ListValue",
-    "LastCondition",
-    "LatestCondition",
-    "MissingCondition",
-    "Name",
-    "Number",
-    "Paren",
-    "PeopleRange",
-    "Percent",
-    "Policy",
-    "Prove",
-    "Range",
-    "Reference",
-    "Not",
-    "SinceCondition",
-    "BeforeCondition",
-    "Star",
-    "Statement",
-    "Test",
-    "TestItem",
-    "Text",
-    "TestAt",
-    "ThresholdCondition",
-    "TimeOfDay",
-    "TimesCondition",
-    "Value",
-    "Verb",
-    "Word",
-    "IdColumn",
-    "Flag",
-]
-
-
-def _at() -> Span:
-    """The span field of a node; a place takes no part in equality."""
-    return field(default=Span("", 0, 0), compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A name as written, without backquotes, NFC-normalised. `quoted`: it stood in backquotes."""
-
-    text: str
-    quoted: bool = field(default=False, compare=False)
-    span: Span = _at()
-
-
-# --- values -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A bare word where a value is expected: `A` in `purchased(A)`. `quoted`: it stood in backquotes."""
-
-    text: str
-    span: Span = _at()
-    quoted: bool = field(default=False, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A double-quoted string, unescaped."""
-
-    text: str
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """`100`, `-1.5`."""
-
-    value: Decimal
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Percent:
-    """`20%` is value 20."""
-
-    value: Decimal
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """`90 days`; the unit is always singular: minute, hour, day, week."""
-
-    amount: int
-    unit: Literal["minute", "hour", "day", "week"]
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class DateTime:
-    """A date, with a time of day where one was written, and an offset in minutes where one was."""
-
-    year: int
-    month: int
-    day: int
-    hour: int | None = None
-    minute: int | None = None
-    offset_minutes: int | None = None
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class TimeOfDay:
-    """`10:00`."""
-
-    hour: int
-    minute: int
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """`30..39`, `50..`, `..19`, `30 days..90 days`, `21:00..09:00`; a missing end is None."""
-
-    low: Number | Duration | DateTime | TimeOfDay | None
-    high: Number | Duration | DateTime | TimeOfDay | None
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleRange:
-    """`60..90 people` of `expect:`."""
-
-    low: int | None
-    high: int | None
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Star:
-    """`*` in `purchased(*)`."""
-
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """`env("NAME")`."""
-
-    name: str
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class ListValue:
-    """`[u1, u2]`."""
-
-    items: tuple[Value, ...]
-    span: Span = _at()
-
-
-Value = Word | Text | Number | Percent | Duration | DateTime | TimeOfDay | Range | Star | Environment | ListValue
-
-# --- conditions of a call -----------------------------------------------------------------------
-
-Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
-
-
-@dataclass(frozen=True, slots=True)
-class CompareCondition:
-    """`amount >= 10000`."""
-
-    column: Name
-    operator: Comparison
-    value: Value
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class InCondition:
-    """`rank in (gold, silver)`."""
-
-    column: Name
-    values: tuple[Value, ...]
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class MissingCondition:
-    """`ordered_at is missing`, or `is given` when `given`."""
-
-    column: Name
-    given: bool
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class LastCondition:
-    """`last 90 days`."""
-
-    duration: Duration
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class SinceCondition:
-    """`since 2026-01-01`; `start` of a flow is the word `start`."""
-
-    moment: DateTime | Word
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class BeforeCondition:
-    """`before 2026-01-01`."""
-
-    moment: DateTime
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class TimesCondition:
-    """`at least 2 times`, `at most 3 times`, `exactly 1 time`."""
-
-    bound: Literal["at least", "at most", "exactly"]
-    count: int
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class AggregateCondition:
-    """`sum(amount) >= 10000`."""
-
-    function: Literal["sum", "avg", "min", "max"]
-    column: Name
-    operator: Comparison
-    value: Value
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class LatestCondition:
-    """`latest status = done`."""
-
-    column: Name
-    operator: Comparison
-    value: Value
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class ThresholdCondition:
-    """`>= 90 days` of `friend_for(>= 90 days)`: a comparison with no column."""
-
-    operator: Comparison
-    value: Value
-    span: Span = _at()
-
-
-Condition = (
-    CompareCondition
-    | InCondition
-    | MissingCondition
-    | LastCondition
-    | SinceCondition
-    | BeforeCondition
-    | TimesCondition
-    | AggregateCondition
-    | LatestCondition
-    | ThresholdCondition
+from audsql.syntax.terms import (
+    AggregateCondition,
+    Arguments,
+    BeforeCondition,
+    BooleanOperator,
+    Call,
+    Chain,
+    CompareCondition,
+    Comparison,
+    Condition,
+    DateTime,
+    Duration,
+    Environment,
+    Expression,
+    InCondition,
+    LastCondition,
+    LatestCondition,
+    ListValue,
+    MissingCondition,
+    Name,
+    Not,
+    Number,
+    Paren,
+    PeopleRange,
+    Percent,
+    Range,
+    Reference,
+    SinceCondition,
+    Star,
+    Text,
+    ThresholdCondition,
+    TimeOfDay,
+    TimesCondition,
+    Value,
+    Word,
+    at,
 )
 
-# --- set expressions ----------------------------------------------------------------------------
-
-BooleanOperator = Literal["AND", "OR", "EXCEPT"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A name with no parentheses: an audience, `friends`, or dotted `sale_test.a`."""
-
-    name: Name
-    member: Name | None = None
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What stands in a call's parentheses, in order: values first, then conditions."""
-
-    values: tuple[Value, ...]
-    conditions: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """`purchased(A, last 90 days)`, `clicked(msg42, "https://…")`, `orders()`."""
-
-    name: Name
-    arguments: Arguments
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """`NOT operand`."""
-
-    operand: Expression
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Paren:
-    """`(inner)`."""
-
-    inner: Expression
-    span: Span = _at()
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Operands joined by operators without parentheses: n operands, n - 1 operators.
-
-    A chain that reads two ways has been reported by the parser; it groups to the left.
-    """
-
-    operands: tuple[Expression, ...]
-    operators: tuple[BooleanOperator, ...]
-    operator_spans: tuple[Span, ...] = field(default=(), compare=False, repr=False)
-    span: Span = _at()
-
-
-Expression = Reference | Call | Not | Paren | Chain
+__all__ = [
+    "AggregateCondition", "Arguments", "Arm", "Audience", "Bad", "BeforeCondition", "Block", "BooleanOperator",
+    "Branch", "BranchArm", "Call", "CapRule", "Chain", "Comment", "CompareCondition", "Comparison", "Condition",
+    "DateTime", "Duration", "Entry", "EntryValue", "Environment", "ExcludeRule", "ExitWhen", "Expect", "ExpectCount",
+    "Expression", "Field", "File", "Flag", "Flow", "FlowItem", "For", "Given", "IdColumn", "InCondition",
+    "LastCondition", "LatestCondition", "ListValue", "MeasureRule", "MissingCondition", "Moved", "Name", "Not",
+    "Number", "Parameter", "ParameterType", "Paren", "PeopleRange", "Percent", "Policy", "PolicyRule", "Priority",
+    "Prove", "QuietRule", "Range", "Reentry", "Reference", "Removed", "RequireRule", "SendStep", "SinceCondition",
+    "Split", "Star", "StartOnFollow", "StartWhen", "Statement", "Step", "Test", "TestAt", "TestItem", "Text",
+    "ThresholdCondition", "TimeOfDay", "TimesCondition", "TriggerOn", "Use", "Value", "Verb", "WaitFor", "WaitUntil",
+    "Word",
+]  # fmt: skip
 
 # --- statements ---------------------------------------------------------------------------------
 
@@ -373,7 +70,7 @@ class Comment:
     """A comment without its `#` and one following blank, stripped at the end."""
 
     text: str
-    span: Span = _at()
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +79,7 @@ class IdColumn:
 
     kind: Name
     column: Name | None
-    span: Span = _at()
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +87,7 @@ class Flag:
     """A word or phrase with no colon inside a block: `allow empty`, `allow shortfall`."""
 
     text: str
-    span: Span = _at()
+    span: Span = at()
 
 
 EntryValue = Value | Expression | PeopleRange | tuple[Value, ...] | tuple[IdColumn, ...]
@@ -404,7 +101,7 @@ class Entry:
     key: Name
     value: EntryValue
     allow_empty: bool = False
-    span: Span = _at()
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,7 +110,21 @@ class Verb:
 
     name: Name
     column: Name | None
-    span: Span = _at()
+    span: Span = at()
+
+
+ParameterType = Literal["string", "number", "date", "duration", "percent", "list"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`column points: number = 0` of a message with a template: a column, its type, and what stands for a
+    missing value; without a fallback a missing value is an error."""
+
+    name: Name
+    type: ParameterType
+    fallback: Value | None
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,18 +137,20 @@ class Block:
     verbs: tuple[Verb, ...] = ()
     flags: tuple[Flag, ...] = ()
     description: str = ""
-    span: Span = _at()
+    span: Span = at()
+    fields: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """`audience name = expression`."""
+    """`audience name = expression`, or with `parameters`: `audience lapsed(p, d) = expression`."""
 
     name: Name
     expression: Expression
     allow_empty: bool = False
     description: str = ""
-    span: Span = _at()
+    span: Span = at()
+    parameters: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,7 +159,49 @@ class ExcludeRule:
 
     expression: Expression
     exceptions: tuple[Name, ...] = ()
-    span: Span = _at()
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class RequireRule:
+    """`require EXPR`: every delivery is within the expression."""
+
+    expression: Expression
+    exceptions: tuple[Name, ...] = ()
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureRule:
+    """`require reach >= 50`, `require change <= 20%`, `require freshness` (no operator and value)."""
+
+    measure: Literal["reach", "change", "freshness"]
+    operator: Comparison | None = None
+    value: Number | Percent | Word | None = None
+    exceptions: tuple[Name, ...] = ()
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class QuietRule:
+    """`quiet 21:00..09:00`, the start included, the end not."""
+
+    hours: Range | Word
+    exceptions: tuple[Name, ...] = ()
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class CapRule:
+    """`cap 2 per person per 7 days`."""
+
+    count: int | Word
+    duration: Duration | Word
+    exceptions: tuple[Name, ...] = ()
+    span: Span = at()
+
+
+PolicyRule = ExcludeRule | RequireRule | MeasureRule | QuietRule | CapRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,9 +209,9 @@ class Policy:
     """`policy name { … }`."""
 
     name: Name
-    rules: tuple[ExcludeRule, ...]
+    rules: tuple[PolicyRule, ...]
     description: str = ""
-    span: Span = _at()
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,15 +220,15 @@ class Given:
 
     atom: Expression
     people: ListValue
-    span: Span = _at()
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
 class TestAt:
     """`at: 2026-12-01 10:00` of a test."""
 
-    moment: DateTime
-    span: Span = _at()
+    moment: DateTime | Word
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,7 +237,7 @@ class Expect:
 
     expression: Expression
     people: ListValue
-    span: Span = _at()
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,7 +246,7 @@ class ExpectCount:
 
     expression: Expression
     count: int
-    span: Span = _at()
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,7 +256,7 @@ class Prove:
     left: Expression
     relation: Literal["=", "within", "disjoint"]
     right: Expression
-    span: Span = _at()
+    span: Span = at()
 
 
 TestItem = Given | TestAt | Expect | ExpectCount | Prove
@@ -514,7 +269,191 @@ class Test:
     title: str
     items: tuple[TestItem, ...]
     description: str = ""
-    span: Span = _at()
+    span: Span = at()
+
+
+# --- statements about statements ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`param season: string = "spring"`; without a default it must be given."""
+
+    name: Name
+    type: ParameterType
+    default: Value | None = None
+    description: str = ""
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """`for p in [A, B] { … }`; `values` is a list, or a word that names a list parameter."""
+
+    variable: Name
+    values: ListValue | Word
+    statements: tuple[Statement, ...]
+    description: str = ""
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """`use "common/sources.aud" as common`."""
+
+    path: Text
+    alias: Name
+    description: str = ""
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """`a 45%` of a split."""
+
+    name: Name
+    weight: Percent | Word
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`split sale_test of EXPR { holdout 10%, a 90% } salt "2026-12"`; `salt` None where it is missing."""
+
+    name: Name
+    expression: Expression
+    arms: tuple[Arm, ...]
+    salt: Text | Word | None
+    description: str = ""
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """`priority [sale_a, sale_b]`."""
+
+    deliveries: tuple[Name, ...]
+    description: str = ""
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """`moved old -> new`."""
+
+    old: Name
+    new: Name
+    description: str = ""
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """`removed name { keep }` or `{ delete }`."""
+
+    name: Name
+    action: Literal["keep", "delete"]
+    description: str = ""
+    span: Span = at()
+
+
+# --- flows ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartWhen:
+    """`start when EXPR`."""
+
+    expression: Expression
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class StartOnFollow:
+    """`start on follow`, with `via "path"`."""
+
+    path: Text | Word | None = None
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerOn:
+    """`trigger on TABLE`."""
+
+    table: Name
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class ExitWhen:
+    """`exit when EXPR`."""
+
+    expression: Expression
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class Reentry:
+    """`reentry: never`, `reentry: always`, `reentry: after 30 days`."""
+
+    when: Literal["never", "always"] | Duration | Word
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """`wait 3 days`."""
+
+    duration: Duration | Word
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """`wait until 12:00`."""
+
+    time: TimeOfDay | Word
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class SendStep:
+    """`send card, text`."""
+
+    messages: tuple[Word | Text, ...]
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class BranchArm:
+    """`EXPR -> steps`; `condition` None is `otherwise`. One `send` without braces is one step."""
+
+    condition: Expression | None
+    steps: tuple[Step, ...]
+    braced: bool = field(default=True, compare=False)
+    span: Span = at()
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """`branch { … }`."""
+
+    arms: tuple[BranchArm, ...]
+    span: Span = at()
+
+
+Step = WaitFor | WaitUntil | SendStep | Branch
+FlowItem = StartWhen | StartOnFollow | TriggerOn | ExitWhen | Reentry | Step | Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """`flow name { … }`, its items in the order written. An Entry is `account: name`."""
+
+    name: Name
+    items: tuple[FlowItem, ...]
+    description: str = ""
+    span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,10 +462,10 @@ class Bad:
 
     kind: str
     name: Name | None
-    span: Span = _at()
+    span: Span = at()
 
 
-Statement = Block | Audience | Policy | Test | Bad
+Statement = Block | Audience | Policy | Test | Parameter | For | Use | Split | Priority | Moved | Removed | Flow | Bad
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ def statement_text(text: str, statement: ast.Statement, comments: list[ast.Comme
             )
             return _block(text, f"{statement.kind} {name_text(statement.name)}", statement.span, items, comments)
         case ast.Policy():
-            return _block(text, f"policy {name_text(statement.name)}", statement.span, list(statement.rules), comments)
+            rules: list[_Item] = [rule for rule in statement.rules if isinstance(rule, ast.ExcludeRule)]
+            return _block(text, f"policy {name_text(statement.name)}", statement.span, rules, comments)
         case ast.Test():
             title = _title(text, statement)
             return _block(text, f"test {title}", statement.span, list(statement.items), comments)
