@@ -5,9 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 2
+SEED ?= 1
+MUTANTS ?= 1000
+INPUTS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep bench spec check fmt grammar lock dist clean
+.PHONY: help demo test sweep bench spec mutants fuzz check fmt grammar lock dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,8 +39,17 @@ bench: $(READY) ## evaluation over a million people against plain SQL in the sam
 	@$(BIN)/python tests/bench/bench_eval.py
 	@$(BIN)/python tests/bench/bench_check.py
 
-spec: $(READY) ## the runnable cases of the language's rules
+spec: $(READY) ## the runnable cases of the language's rules, and what they cover
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/spec tests/test_catalog.py
+	@$(BIN)/python tests/spec/conformance.py
+	@$(BIN)/python tests/spec/conformance.py --counts
+
+mutants: $(READY) ## MUTANTS=1000 SEED=1: small changes of the language's code, and whether a test fails
+	@$(BIN)/python tests/mutants/run_mutants.py --mutants $(MUTANTS) --seed $(SEED) --workers $(WORKERS) \
+		--out bench-out/mutants.txt
+
+fuzz: $(READY) ## INPUTS=1000000 SEED=1: bent texts and raw bytes for check, fmt, diff and explain
+	@$(BIN)/python tests/fuzz/run_fuzz.py --inputs $(INPUTS) --seed $(SEED) --workers $(WORKERS)
 
 check: $(READY) ## check every example
 	@for folder in examples/*/; do $(BIN)/audsql check --project "$$folder" || exit 1; done
@@ -47,9 +59,11 @@ fmt: $(READY) ## format the code and the examples
 	@$(BIN)/ruff format src tests examples
 	@for folder in examples/*/; do $(BIN)/audsql fmt --project "$$folder" || exit 1; done
 
-grammar: $(READY) ## make the parse table anew after an edit of the grammar
+grammar: $(READY) ## make the parse table and the editors' grammar anew after an edit
 	@$(BIN)/python -c "from audsql.syntax.table import table_text; print(table_text(), end='')" > grammar/.table.tmp
 	@mv grammar/.table.tmp grammar/audsql.table.json
+	@$(BIN)/python -c "from audsql.highlight import textmate_text; print(textmate_text(), end='')" > grammar/.textmate.tmp
+	@mv grammar/.textmate.tmp grammar/audsql.tmLanguage.json
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +42,7 @@ class Config:
 
     `endpoints` maps an account of the spec to "line", "sim" or a base URL; an account without one cannot
     be planned against. `world` is the simulator's world file for "sim". Paths are relative to the project.
+    `lints_ignored` and `lints_as_errors` are codes of lints.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Config:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     world: str | None = None
     environment: str | None = None
+    lints_ignored: frozenset[str] = frozenset()
+    lints_as_errors: frozenset[str] = frozenset()
 
     @property
     def state_path(self) -> str:
@@ -120,8 +123,11 @@ def _spec_paths(root: Path) -> Iterator[str]:
 
 
 def _stays_inside(path: Path, root: Path) -> bool:
-    """Whether a linked file is still a file of this project."""
-    return not path.is_symlink() or path.resolve().is_relative_to(root.resolve())
+    """Whether a linked file is still a spec of this project: the text of what does not parse is shown to people."""
+    if not path.is_symlink():
+        return True
+    target = path.resolve()
+    return target.suffix == ".aud" and target.is_relative_to(root.resolve())
 
 
 def read_text(path: Path, shown: str) -> tuple[str | None, tuple[Diagnostic, ...]]:
@@ -154,7 +160,8 @@ def decode(content: bytes, shown: str) -> tuple[str | None, tuple[Diagnostic, ..
         return content.decode("utf-8-sig"), ()
     except UnicodeDecodeError as problem:
         encoding = _other_encoding(content)
-        return None, (error("AUD0003", None, path=shown, byte_offset=problem.start, encoding=encoding),)
+        line = content.count(b"\n", 0, problem.start) + 1
+        return None, (error("AUD0003", None, path=shown, line=line, encoding=encoding),)
 
 
 def _other_encoding(content: bytes) -> str | None:
@@ -176,7 +183,9 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "sim": ("world",),
 }
 _ACCOUNT_KEYS = ("endpoint",)
-_SECTIONS = (*_KEYS, "account", "env")
+_LINT_KEYS = ("ignore", "error")
+_LINTS = "AUD05"
+_SECTIONS = (*_KEYS, "account", "env", "lint")
 _LANGUAGES = ("en", "ja")
 _ENGINES = ("duckdb",)
 
@@ -202,6 +211,7 @@ def parse_config(text: str, folder_name: str, environment: str | None) -> tuple[
         known = tuple(sorted(overlays))
         bag.add(error("AUD0015", None, name=environment, near=nearest(environment, known), known=known))
     config = _build(settings, folder_name, environment, places, bag)
+    config = _with_lints(config, document.get("lint", {}), places, bag)
     return (None if has_errors(bag.items) else config), bag.sorted()
 
 
@@ -223,7 +233,10 @@ def _flatten(table: Mapping[str, Any], places: _Places, bag: Bag, prefix: tuple[
         if section == "env" and not prefix:
             if not isinstance(content, dict):
                 bag.add(error("AUD0012", places.of(here), key=section, expected="table"))
-        elif section not in _SECTIONS or section == "env":
+        elif section == "lint" and not prefix:
+            # Lists of codes, read by themselves; what is probably not meant is the same in every environment.
+            continue
+        elif section not in _SECTIONS or section in ("env", "lint"):
             bag.add(_unknown(here, places, _SECTIONS))
         elif not isinstance(content, dict):
             bag.add(error("AUD0012", places.of(here), key=section, expected="table"))
@@ -282,6 +295,37 @@ def _build(settings: _Settings, folder_name: str, environment: str | None, place
             place = _place(settings, ("account", name, "endpoint"), places)
             bag.add(error("AUD0016", place, account=name, value=endpoint))
     return config
+
+
+def _with_lints(config: Config, content: object, places: _Places, bag: Bag) -> Config:
+    """The configuration with `[lint] ignore` and `error`, whose codes must be those of lints."""
+    if not isinstance(content, dict):
+        bag.add(error("AUD0012", places.of(("lint",)), key="lint", expected="table"))
+        return config
+    found: dict[str, frozenset[str]] = {}
+    for key, value in content.items():
+        path = ("lint", key)
+        if key not in _LINT_KEYS:
+            bag.add(_unknown(path, places, _LINT_KEYS))
+        elif not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            bag.add(error("AUD0012", places.of(path), key=key, expected="array of strings"))
+        else:
+            found[key] = frozenset(value)
+            bag.extend(_unknown_lints(key, value, places))
+    ignored, raised = found.get("ignore", frozenset()), found.get("error", frozenset())
+    for code in sorted(ignored & raised):
+        bag.add(error("AUD0047", places.of(("lint", "error")), value=code))
+    return replace(config, lints_ignored=ignored, lints_as_errors=raised)
+
+
+def _unknown_lints(key: str, values: Iterable[str], places: _Places) -> Iterator[Diagnostic]:
+    from audsql import catalog
+
+    known = tuple(code for code in catalog.codes() if code.startswith(_LINTS))
+    for value in values:
+        if value not in known:
+            near = nearest(value, known)
+            yield error("AUD0046", places.of(("lint", key)), key=key, value=value, near=near, known=known)
 
 
 def _place(settings: _Settings, key: tuple[str, ...], places: _Places) -> Span | None:

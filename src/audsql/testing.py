@@ -1,8 +1,9 @@
 """Runs the `test` statements of a project in small worlds of named people, without data and without LINE.
 
 A person is the set of atoms that they satisfy. Atoms that are not given have nobody, except that whoever
-is in a given refinement is in its plain atom too; `friends` is everybody named, unless given. `prove` speaks
-of every possible world, so it looks at no given (specs/language/07-tests.md).
+is in a given refinement is in its plain atom too; `friends` is everybody named, unless given; shares follow from
+the hash of each name, unless an arm of their split is given; ids of every kind are the person's name. `prove`
+speaks of every possible world, so it looks at no given (specs/language/07-tests.md).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from itertools import islice, product
 from audsql.diag import Diagnostic, Label, error, has_errors
 from audsql.meaning import algebra, ir
 from audsql.meaning.cases import CountCase, ExpectCase, GivenCase, ProveCase, TestCase
+from audsql.meaning.lineage import with_parts
 from audsql.meaning.lower import Analysis
+from audsql.meaning.splits import bucket_of
 from audsql.source import Span
 
 __all__ = ["TestResult", "run_tests"]
@@ -48,7 +51,7 @@ def run_tests(analysis: Analysis) -> tuple[TestResult, ...]:
 def _run(test: TestCase, verbs: algebra.Verbs) -> TestResult:
     if test.broken:
         return TestResult(test.title, False, (), test.span, broken=True)
-    problems = list(_given_problems(test, verbs))
+    problems = [*_given_problems(test, verbs), *_arm_problems(test, verbs)]
     if not problems:
         problems.extend(_expectation_problems(test))
     for proof in test.proofs:
@@ -73,9 +76,10 @@ def _people(test: TestCase) -> tuple[str, ...]:
 
 def _atoms(test: TestCase) -> tuple[ir.Atom, ...]:
     found = {atom.key: atom for given in test.givens for atom in given.atoms}
-    for expectation in test.expectations:
-        found.update({atom.key: atom for atom in ir.atoms_of(expectation.expression)})
-    return tuple(found[key] for key in sorted(found))
+    sets = [expectation.expression for expectation in test.expectations]
+    for expression in (*sets, *(given.within for given in test.givens if given.within is not None)):
+        found.update({atom.key: atom for atom in ir.atoms_of(expression)})
+    return with_parts(found[key] for key in sorted(found))
 
 
 def _world(test: TestCase) -> World:
@@ -87,13 +91,50 @@ def _world(test: TestCase) -> World:
     world: dict[str, tuple[frozenset[str], ...]] = {}
     for person in _people(test):
         mine = [given for given in test.givens if person in given.people]
+        shares = _shares(person, atoms, test.givens)
         readings = {
-            algebra.closed({*friends, *chosen}, facts)
+            _with_mapped(algebra.closed({*friends, *shares, *chosen}, facts), atoms, facts)
             for chosen in islice(product(*([atom.key for atom in given.atoms] for given in mine)), _READINGS_MAX)
         }
         possible = [reading for reading in readings if algebra.possible(reading, facts)]
         world[person] = tuple(sorted(possible or readings, key=sorted))
     return world
+
+
+def _shares(person: str, atoms: Sequence[ir.Atom], givens: Sequence[GivenCase]) -> Iterator[str]:
+    """The buckets (keys) that the person's name falls into; those of a split with a given arm are given alone."""
+    given = {atom.salt for one in givens for atom in one.atoms if isinstance(atom, ir.Bucket)}
+    for atom in atoms:
+        if (
+            isinstance(atom, ir.Bucket)
+            and atom.salt not in given
+            and atom.low <= bucket_of(atom.salt, person) < atom.high
+        ):
+            yield atom.key
+
+
+def _with_mapped(keys: frozenset[str], atoms: Sequence[ir.Atom], facts: algebra.Facts) -> frozenset[str]:
+    """The atoms (keys) with the mapped sets whose parts hold: people have the same name in every kind of id.
+    `atoms`: each after its parts."""
+    for atom in atoms:
+        if isinstance(atom, ir.Mapped) and ir.evaluate(atom.inner, keys):
+            keys = algebra.closed({*keys, atom.key}, facts)
+    return keys
+
+
+def _arm_problems(test: TestCase, verbs: algebra.Verbs) -> Iterator[Diagnostic]:
+    """Givens of an arm whose people the other givens do not have in the split set."""
+    if all(given.within is None for given in test.givens):
+        return
+    world = _world(test)
+    for given in test.givens:
+        if given.within is None:
+            continue
+        inside, unsettled = _members(given.within, world)
+        outside = given.people - inside - {*unsettled}
+        if outside:
+            inner, outer = _words(given, verbs), algebra.to_words(given.within, verbs)
+            yield error("AUD0906", given.span, people=tuple(sorted(outside)), inner=inner, outer=outer)
 
 
 def _given_problems(test: TestCase, verbs: algebra.Verbs) -> Iterator[Diagnostic]:

@@ -10,13 +10,16 @@ import hashlib
 import json
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 __all__ = ["code_digest", "read", "write"]
 
-_BYTES_MAX = 16 * 1024 * 1024
-_ENTRIES_MAX = 200
+_BYTES_MAX = 64 * 1024 * 1024
+# Of a kind; what a project's statements are can be large.
+_ENTRIES_MAX = {"rows": 20}
+_ENTRIES_MAX_ELSE = 200
 
 
 def _folder() -> Path:
@@ -29,10 +32,11 @@ def _file(kind: str, key: str) -> Path:
 
 
 def read(kind: str, key: str) -> Any:
-    """The value kept under this key; None where there is none or it cannot be read."""
+    """The value kept under this key; None where there is none, or it cannot be read or is not as it was written."""
     try:
-        raw = _file(kind, key).read_bytes()
-        value = json.loads(raw) if len(raw) <= _BYTES_MAX else None
+        with _file(kind, key).open("rb") as file:
+            digest, raw = file.readline(100).strip(), file.read(_BYTES_MAX + 1)
+        value = json.loads(raw) if len(raw) <= _BYTES_MAX and _digest(raw) == digest else None
     except (OSError, ValueError, RecursionError):
         return None
     return value["value"] if isinstance(value, dict) and value.get("key") == key else None
@@ -44,18 +48,24 @@ def write(kind: str, key: str, value: Any) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with suppress(OSError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"key": key, "value": value}, ensure_ascii=False), encoding="utf-8")
+        raw = json.dumps({"key": key, "value": value}, separators=(",", ":")).encode()
+        temporary.write_bytes(_digest(raw) + b"\n" + raw)
         temporary.replace(file)
         _trim(file.parent, kind)
+
+
+def _digest(raw: bytes) -> bytes:
+    return hashlib.blake2b(raw, digest_size=16).hexdigest().encode()
 
 
 def _trim(folder: Path, kind: str) -> None:
     """Forget the oldest entries of a kind beyond a number."""
     entries = sorted(folder.glob(f"{kind}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in entries[_ENTRIES_MAX:]:
+    for path in entries[_ENTRIES_MAX.get(kind, _ENTRIES_MAX_ELSE) :]:
         path.unlink(missing_ok=True)
 
 
+@cache
 def code_digest() -> str:
     """Identifies the installed code, so that nothing that another version found is believed."""
     total = hashlib.sha256()

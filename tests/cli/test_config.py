@@ -164,7 +164,7 @@ def test_files_that_are_no_text(tmp_path: Path, content: bytes, code: str) -> No
 def test_encoding_is_named_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "x.aud").write_bytes(b"# " + "購入者".encode("cp932"))
     (found,) = load_project(tmp_path).diagnostics
-    assert (found.fact("byte_offset"), found.fact("encoding")) == (2, "Shift_JIS (CP932)")
+    assert (found.fact("line"), found.fact("encoding")) == (1, "Shift_JIS (CP932)")
 
 
 def test_byte_order_mark_is_tolerated(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from audsql.cli.app import run
+from audsql.syntax.lex import STATEMENT_WORDS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PROJECTS = sorted(path.parent for path in EXAMPLES.glob("*/audsql.toml"))
@@ -19,6 +23,29 @@ PROJECTS = sorted(path.parent for path in EXAMPLES.glob("*/audsql.toml"))
 @pytest.mark.parametrize("arguments", [["check"], ["test"], ["fmt", "--check"], ["graph"]], ids=" ".join)
 def test_example(project: Path, arguments: list[str]) -> None:
     assert run([*arguments, "--project", str(project)]) == 0
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
+def test_example_has_no_lint(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["lint", "--project", str(project), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["diagnostics"] == []
+
+
+def test_spring_has_the_whole_language() -> None:
+    """Every kind of statement stands in it, and in the file that it uses."""
+    files = [path for folder in ("spring", "common") for path in sorted((EXAMPLES / folder).glob("*.aud"))]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert {word for word in STATEMENT_WORDS if not re.search(rf"^{word} ", text, re.MULTILINE)} == set()
+
+
+def test_spring_can_be_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LINE_CHANNEL_ACCESS_TOKEN", "sim-token")
+    for folder in ("spring", "common"):
+        shutil.copytree(EXAMPLES / folder, tmp_path / folder, ignore=shutil.ignore_patterns(".audsql"))
+    assert run(["plan", "--project", str(tmp_path / "spring"), "--as-of", "2026-11-21", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["summary"]["add"] == 10
 
 
 def test_shop_data_is_what_its_program_writes(tmp_path: Path) -> None:

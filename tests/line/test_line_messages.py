@@ -9,7 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audsql.line.message_rules import utf16_length
-from audsql.line.messages import check_message, link_hosts, message_digest, outline, read_messages, text_message
+from audsql.line.messages import (
+    check_message,
+    coupon_message,
+    link_hosts,
+    message_digest,
+    outline,
+    read_messages,
+    text_message,
+)
 from audsql.source import Span
 
 PLACE = Span("shop.aud", 3, 9)
@@ -188,6 +196,7 @@ def test_a_broken_file_says_where() -> None:
         (text_message(f"見て {LINK} ね"), f"見て {LINK} ね → e.example"),
         (text_message("x" * 90), "x" * 59 + "…"),
         (template(BUTTONS), "[template] 代替 → e.example"),
+        (coupon_message("01JYNW8JMQ"), "[coupon] 01JYNW8JMQ"),
         ({"type": "sticker", "packageId": "1", "stickerId": "2"}, "[sticker]"),
         (text_message("\x1b[31m赤\u202e"), "[31m赤"),
         ({}, "[?]"),
@@ -195,6 +204,11 @@ def test_a_broken_file_says_where() -> None:
 )
 def test_an_outline_is_what_a_person_will_see(message: dict, line: str) -> None:
     assert outline(message) == line
+
+
+def test_a_coupon_is_a_message() -> None:
+    assert check_message(coupon_message("01JYNW8JMQ"), PLACE, "gift") == ()
+    assert [problem.code for problem in check_message(coupon_message(" "), PLACE, "gift")] == ["AUD1113"]
 
 
 def test_hosts_are_sorted_and_each_once() -> None:

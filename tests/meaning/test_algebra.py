@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audsql.meaning import algebra, ir, spaces
+from audsql.meaning import algebra, ir, search, spaces
 
 A = ir.ColumnCompare("product", "=", "A")
 AB = ir.ColumnIn("product", ("A", "B"))
@@ -233,6 +233,7 @@ def test_many_windows_nest() -> None:
 
 def test_a_question_too_large_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spaces.Diagrams.__init__, "__defaults__", (100,))
+    monkeypatch.setattr(search, "ATOMS_MAX", 23)
     # Far apart in every order: each half must be remembered until its other half is read.
     left = [ir.leaf(ir.Uploaded(f"a{index:02}")) for index in range(12)]
     right = [ir.leaf(ir.Uploaded(f"b{index:02}")) for index in range(12)]

@@ -20,6 +20,7 @@ from audsql.meaning.ir import Delivery, Leaf, Project, Uploaded
 from audsql.plan.definition import definition_digest, occurrence_time
 from audsql.plan.facts import (
     DeliveryFacts,
+    ExcludedLinkage,
     Facts,
     Movement,
     PartFacts,
@@ -73,29 +74,36 @@ def make(
     bound: int | None = 60,
     remote: RemoteFacts = ACCOUNT,
     sources: tuple[SourceSummary, ...] = (),
+    linkages: tuple[ExcludedLinkage, ...] = (),
     now: datetime = NOW,
     state: str | None = None,
     definition: str | None = None,
+    previous: Size | None = None,
+    declared: Mapping[str, Any] | None = None,
     **inputs: Any,
 ) -> PlanInputs:
-    """`state`: the delivery's occurrence is recorded as that, with `definition` or the one that it has."""
+    """`state`: the delivery's occurrence is recorded as that, with `definition` or the one that it has.
+    `previous`: its size at the last apply; `declared`: what else the project says."""
     one = replace(Delivery("sale", "shop", BUYERS, BUYERS, "uploaded(buyers)", ("card",), AT), **(delivery or {}))
     keys = tuple(audience.key for audience in audiences)
     compiled = CompiledDelivery("sale", "shop", BUYERS, (send or narrowcast(),), (KEY,), keys)
     if state is not None:
         digest = definition if definition is not None else definition_digest(one, compiled, MESSAGES)
         end = not_after(one.at) if one.at else None
-        inputs["occurrences"] = {"sale": (Known(occurrence_time(one), state, digest, one.at, end),)}
+        row = Known(occurrence_time(one), state, digest, one.at, end, name="sale", account="shop")
+        inputs["occurrences"] = {"sale": (row,), **inputs.get("occurrences", {})}
     facts = Facts(
         as_of=now,
         as_of_given=False,
         now=now,
         sources=sources,
+        excluded_linkages=linkages,
         uploads={KEY: UploadFacts(KEY, 60, "f1", False, Movement(60, 0))},
-        deliveries={"sale": DeliveryFacts("sale", size or Size(60, 60), (PartFacts(0, bound),))},
+        deliveries={"sale": DeliveryFacts("sale", size or Size(60, 60), (PartFacts(0, bound),), previous)},
         remotes={"shop": remote},
     )
-    project = Project("shop", "Asia/Tokyo", deliveries=tuple(sorted((one, *others), key=lambda row: row.name)))
+    deliveries = tuple(sorted((one, *others), key=lambda row: row.name))
+    project = replace(Project("shop", "Asia/Tokyo", deliveries=deliveries), **(declared or {}))
     program = Program((UPLOAD,), audiences, (compiled,))
     return PlanInputs(
         project, program, facts, MESSAGES, "default", f"sha256:{'0' * 64}", "0.1.0", endpoints={"shop": "sim"}, **inputs

@@ -6,7 +6,8 @@ world says for each person and atom True, False, or None where LINE does not kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Set
 
 Expression = tuple
 ATTRIBUTES = ("gender(female)", "gender(male)", "os(ios)", "area(tokyo)", "age(30..39)")
@@ -64,3 +65,24 @@ def surely(expression: Expression, person: Mapping[str, bool | None]) -> bool | 
             return True if True in values else None if None in values else False
         case ("except", left, right):
             return surely(("and", left, ("not", right)), person)
+
+
+# --- shares and linkage -----------------------------------------------------------------------------
+
+
+def in_share(salt: str, member: str, low: int, high: int) -> bool:
+    """Whether an id falls into these hundredths of a percent, by long division on the hexadecimal digits."""
+    digits = hashlib.sha256(f"{salt}:{member}".encode()).hexdigest()
+    remainder = 0
+    for digit in digits[:8]:
+        remainder = (remainder * 16 + int(digit, 16)) % 10_000
+    return low <= remainder < high
+
+
+def linked_to(rows: list[tuple[str, str]], numbers: Set[str]) -> set[str]:
+    """The users of a row whose telephone number, as digits, is one of these."""
+    return {user for user, number in rows if user and digits_of(number) in numbers}
+
+
+def digits_of(number: str) -> str:
+    return "".join(sign for sign in number if sign.isdigit())

@@ -11,14 +11,15 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive import atoms, inside, surely
-from worlds import expressions, make_world, spec
+from worlds import CALLED, LEFT, LINKED, expressions, make_world, spec
 
 from harness import codes, place
 
-EXAMPLES = 2_000 if os.environ.get("AUDSQL_SWEEP") else 200
+EXAMPLES = int(os.environ.get("AUDSQL_EXAMPLES") or (2_000 if os.environ.get("AUDSQL_SWEEP") else 200))
 tally: Counter[str] = Counter()
 
 
@@ -26,7 +27,7 @@ tally: Counter[str] = Counter()
 @given(
     expression=expressions(),
     seed=st.integers(0, 10_000),
-    excluded=st.sampled_from((None, None, "uploaded(c)", "uploaded(a)")),
+    excluded=st.sampled_from((None, None, "uploaded(c)", "uploaded(a)", "uploaded(p)", "test.y")),
     shortfall=st.booleans(),
     includes_unknown=st.booleans(),
 )
@@ -56,6 +57,26 @@ def test_the_inbox_is_the_expression(expression, seed, excluded, shortfall, incl
             assert set(received) == within
     else:
         assert outcome.exit_code in (1, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("expression", "excluded"),
+    [
+        (("atom", LINKED), None),
+        (("atom", LEFT), None),
+        (("except", ("atom", "friends"), ("atom", CALLED)), None),
+        (("atom", "test.x"), "uploaded(p)"),
+    ],
+)
+def test_shares_and_linkages_whatever_is_drawn(expression, excluded, tmp_path):
+    """Random examples hold few of them, so these are always there."""
+    world = make_world(5, False, True)
+    with place(tmp_path, world.document, {**world.files, "x.aud": spec(expression, excluded)}) as here:
+        assert here.apply(as_of=None).exit_code == 0
+        received = here.received()
+    whole = ("except", expression, ("atom", excluded)) if excluded else expression
+    assert set(received) == {user for user, one in world.people.items() if inside(whole, one)} & world.reachable
+    assert set(received.values()) == {1}
 
 
 def means_friends(expression) -> bool:

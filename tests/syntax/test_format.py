@@ -83,7 +83,8 @@ def test_a_wrong_result_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(printing, "statement_text", lambda *_: "audience other = b")
     text, problems = format_source(Source("a.aud", "audience a   = b\n"))
     assert text == "audience a   = b\n"
-    assert [problem.code for problem in problems] == ["AUD9911"]
+    assert [(problem.code, problem.span) for problem in problems] == [("AUD9911", Span("a.aud", 0, 0))]
+    assert problems[0].fact("same") is False
 
 
 def test_fixes() -> None:
@@ -105,4 +106,7 @@ def test_fixes_that_overlap_or_need_a_person_are_left_out() -> None:
     )
     both = Fix((Edit(Span("a", 5, 6), "!"), Edit(Span("a", 1, 2), "?")))
     assert apply_fixes(text, [repair(1, 2, "B"), both]) == "aBcdef"
+    assert apply_fixes(text, [repair(1, 1, "B"), repair(1, 3, "C")]) == "aBCdef"
+    assert apply_fixes(text, [repair(1, 1, "B"), repair(1, 1, "C"), repair(3, 3, "D")]) == "aBbcDdef"
+    assert apply_fixes(text, [repair(1, 3, "B"), repair(0, 1, "A"), repair(3, 4, "D"), repair(2, 2, "C")]) == "ABDef"
     assert apply_fixes(text, []) == text

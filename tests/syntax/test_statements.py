@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 
@@ -60,12 +61,12 @@ def test_each_broken_statement_is_reported_once(seed: int) -> None:
     [
         ("audience x = a b", "audience", "x"),
         ("adience x = a", "audience", "x"),
-        ("flow `f g` { }", "flow", "f g"),
-        ('use "a.aud" as common', "use", "common"),
-        ("audience lapsed(p) = q", "audience", "lapsed"),
+        ("flow `f g` { wait }", "flow", "f g"),
+        ('use "a.aud" as common {', "use", "common"),
+        ("audience lapsed(p) = q r", "audience", "lapsed"),
         ("audience = q", "audience", None),
         ('test "x" { given }', "test", None),
-        ("moved a -> b", "moved", None),
+        ("moved a b", "moved", None),
         ("??? what", "", None),
     ],
 )
@@ -80,6 +81,131 @@ def test_descriptions() -> None:
     text += "audience d = x"
     statements = read(text)[0].statements
     assert [one.description for one in statements] == ["one\ntwo", "", "", "in"]  # type: ignore[union-attr]
+
+
+def test_statements_of_a_loop_are_described() -> None:
+    text = "# all\nfor p in [A] {\n  # one\n  audience x[p] = a\n  audience y[p] = a  # not\n}\naudience z = a\n"
+    (loop, after), codes = read(text)[0].statements, read(text)[1]
+    assert codes == []
+    assert isinstance(loop, ast.For)
+    assert loop.description == "all"
+    assert [one.description for one in loop.statements] == ["one", ""]  # type: ignore[union-attr]
+    assert isinstance(after, ast.Audience)
+    assert after.description == ""
+
+
+def test_a_broken_statement_of_a_loop_is_bad_inside_it() -> None:
+    text = "for p in [A] {\n  audience x[p] = a b\n  upload u { file: }\n  audience y[p] = (a\n}\naudience z = a\n"
+    file, codes = read(text)
+    assert codes == ["AUD0110", "AUD0131", "AUD0106"]
+    loop, after = file.statements
+    assert isinstance(loop, ast.For)
+    assert [type(one) for one in loop.statements] == [ast.Bad] * 3
+    assert [one.name.text for one in loop.statements if isinstance(one, ast.Bad) and one.name] == ["x", "u", "y"]
+    first = loop.statements[0]
+    assert isinstance(first, ast.Bad)
+    assert first.name == ast.Name("x", index=(ast.Word("p"),))
+    assert isinstance(after, ast.Audience)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("for p of [A] {\n  audience x = a\n  for q in b { upload u { file: x } }\n}\naudience z = a", "AUD0147"),
+        ("for p in [A] {\n  audience x = a\n  for q in b { upload u { file: x } }\naudience z = a", "AUD0107"),
+    ],
+)
+def test_a_broken_loop_declares_what_stands_in_it(text: str, code: str) -> None:
+    file, codes = read(text)
+    assert codes == [code]
+    bad, after = file.statements
+    assert isinstance(bad, ast.Bad)
+    assert sorted(name.text for name in bad.declares) == ["u", "x"]
+    assert isinstance(after, ast.Audience)
+
+
+A, B, P = ast.Word("A"), ast.Word("B"), ast.Word("p")
+REFERENCE = ast.Reference(ast.Name("a"))
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("param d: duration = 90 days", ast.Parameter(ast.Name("d"), "duration", ast.Duration(90, "day"))),
+        ('use "c.aud" as c', ast.Use(ast.Text("c.aud"), ast.Name("c"))),
+        ("for p in ps {}", ast.For(ast.Name("p"), ast.Word("ps"), ())),
+        (
+            "split s of a { b 50%, c w } salt t",
+            ast.Split(
+                ast.Name("s"),
+                REFERENCE,
+                (ast.Arm(ast.Name("b"), ast.Percent(Decimal(50))), ast.Arm(ast.Name("c"), ast.Word("w"))),
+                ast.Word("t"),
+            ),
+        ),
+        ("priority [s[A], c.b]", ast.Priority((ast.Name("s", index=(A,)), ast.Name("c.b")))),
+        ("moved a -> b[A]", ast.Moved(ast.Name("a"), ast.Name("b", index=(A,)))),
+        ("removed c.a { delete }", ast.Removed(ast.Name("c.a"), "delete")),
+        ("audience x(p) = a", ast.Audience(ast.Name("x"), REFERENCE, parameters=(ast.Name("p"),))),
+        (
+            "audience x = c.s.b",
+            ast.Audience(ast.Name("x"), ast.Reference(ast.Name("c.s"), ast.Name("b"))),
+        ),
+        (
+            "audience x = c.b(c.A, d[p, B])",
+            ast.Audience(
+                ast.Name("x"),
+                ast.Call(ast.Name("c.b"), ast.Arguments((ast.Word("c.A"), ast.Word("d", index=(P, B))), ())),
+            ),
+        ),
+        (
+            'audience x = sample(a, 1%, seed: "s")',
+            ast.Audience(
+                ast.Name("x"),
+                ast.Call(
+                    ast.Name("sample"),
+                    ast.Arguments((ast.Percent(Decimal(1)),), (), REFERENCE, ((ast.Name("seed"), ast.Text("s")),)),
+                ),
+            ),
+        ),
+        (
+            "policy q { require reach >= 50  quiet 21:00..9:00 except for [x]  cap n per person per 7 days }",
+            ast.Policy(
+                ast.Name("q"),
+                (
+                    ast.MeasureRule("reach", ">=", ast.Number(Decimal(50))),
+                    ast.QuietRule(ast.Range(ast.TimeOfDay(21, 0), ast.TimeOfDay(9, 0)), (ast.Name("x"),)),
+                    ast.CapRule(ast.Word("n"), ast.Duration(7, "day")),
+                ),
+            ),
+        ),
+        (
+            "flow f { start when a wait 1 day branch { a -> send A otherwise -> {} } reentry: after d }",
+            ast.Flow(
+                ast.Name("f"),
+                (
+                    ast.StartWhen(REFERENCE),
+                    ast.WaitFor(ast.Duration(1, "day")),
+                    ast.Branch((ast.BranchArm(REFERENCE, (ast.SendStep((A,)),)), ast.BranchArm(None, ()))),
+                    ast.Reentry(ast.Word("d")),
+                ),
+            ),
+        ),
+    ],
+)
+def test_trees(text: str, tree: ast.Statement) -> None:
+    (statement,), codes = read(text)[0].statements, read(text)[1]
+    assert codes == []
+    assert statement == tree
+
+
+def test_entries_of_parts() -> None:
+    text = "table t { every: month 1 9:00  fresh: within 24 hours }"
+    (statement,) = read(text)[0].statements
+    assert isinstance(statement, ast.Block)
+    every, fresh = statement.entries
+    assert every.value == (ast.Word("month"), ast.Number(Decimal(1)), ast.TimeOfDay(9, 0))
+    assert fresh.value == ast.Duration(24, "hour")
 
 
 def test_names_are_composed() -> None:
@@ -146,4 +272,4 @@ def test_the_contract_example() -> None:
     example = (Path(__file__).parent / "example.aud").read_text(encoding="utf-8")
     file, codes = read(example)
     assert codes == []
-    assert len(file.statements) == 13
+    assert len(file.statements) == 18

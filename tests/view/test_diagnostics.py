@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from audsql.diag import Diagnostic, Label, error, fix
+from audsql.diag import Diagnostic, Edit, Fix, Label, error, fix
 from audsql.source import Source, SourceMap, Span, cell_width
 from audsql.view import machine
 from audsql.view.diagnostics import to_document
-from audsql.view.human import SHOWN_MAX, concise, human
+from audsql.view.human import SHOWN_MAX, concise, human, wrapped
 from audsql.view.terminal import Style, document_bytes, neutralise, quote_markdown, style_for
 
 SCHEMA = json.loads(
@@ -225,3 +225,93 @@ def test_colour_changes_no_text() -> None:
     coloured = human(document(unknown()), Style(colour=True))
     assert plain != coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+
+
+# --- prose in lines -----------------------------------------------------------------------------------
+
+
+def test_prose_is_wrapped_by_cells_and_what_is_pasted_is_not() -> None:
+    text = "write `(purchased(A) OR purchased(B)) AND uploaded(buyers)` here, or something else altogether, in words"
+    lines = list(wrapped(text, 40))
+    assert " ".join(lines) == text
+    assert lines[1] == "`(purchased(A) OR purchased(B)) AND uploaded(buyers)`"
+    assert max(cell_width(line) for line in lines if "`" not in line) <= 40
+
+
+def test_japanese_prose_is_wrapped_between_characters() -> None:
+    text = "両方を除外するなら `always except a OR b` と書いてください。一方だけを除外するなら、括弧を付けてください。"
+    lines = list(wrapped(text, 30))
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert max(map(cell_width, lines)) <= 32
+    assert not any(line.startswith(("、", "。")) for line in lines)
+    assert any("`always except a OR b`" in line for line in lines)
+
+
+# --- places -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", ["\t", "か\u3099", "👩‍👩‍👧 ", "e\u0301", "ｶﾞ", "全角　", "a\u200b"])
+def test_marks_stand_under_their_place_behind_any_text(before: str) -> None:
+    text = f"{before}here = 1\n"
+    lines = human(document(unknown(text, "here"), text=text), Style()).splitlines()
+    source = next(line for line in lines if "here" in line and line.startswith("1 |"))
+    marks = lines[lines.index(source) + 1]
+    assert cell_width(source[: source.index("here")]) == marks.index("^")
+    assert marks.count("^") == 4
+
+
+@pytest.mark.parametrize("text", ["", "x", "x\n", "\n\n", "x\r\n", "あ"])
+def test_a_place_at_the_end_of_the_text(text: str) -> None:
+    span = Span("audsql.toml", len(text), len(text))
+    found = document(error("AUD0010", span, problem="ends here"), text=text)
+    assert "^ ends here" in human(found, Style())
+    assert machine.github(found).startswith("::error file=audsql.toml,line=")
+    region = machine.sarif(found, "0")["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]
+    assert region["startLine"] >= 1
+    assert region["endColumn"] >= region["startColumn"] >= 1
+
+
+def test_a_file_outside_the_project() -> None:
+    text = "timezoen = 1\n"
+    sources = SourceMap.of([Source("../common/店.aud", text)])
+    found = to_document([unknown(text, path="../common/店.aud")], sources, "ja")
+    assert " --> ../common/店.aud:1:1\n" in human(found, Style(language="ja"))
+    log = machine.sarif(found, "0")
+    artifact = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert artifact["uri"] == "../common/%E5%BA%97.aud"
+
+
+# --- SARIF 2.1.0 --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_sarif_rules_say_their_help_in_the_language(language: str) -> None:
+    driver = machine.sarif(document(unknown(), language=language), "0.1.0")["runs"][0]["tool"]["driver"]
+    assert driver["language"] == language
+    (rule,) = driver["rules"]
+    assert rule["id"] == "AUD0011"
+    assert "{" not in rule["shortDescription"]["text"]
+    assert rule["help"]["text"].startswith(rule["fullDescription"]["text"])
+    assert rule["defaultConfiguration"] == {"level": "error"}
+    assert any("ぁ" <= character <= "ん" for character in rule["help"]["text"]) == (language == "ja")
+
+
+def test_sarif_results_have_what_the_standard_asks() -> None:
+    half = Fix((Edit(place(TEXT, "name"), "x"), Edit(Span("gone.aud", 0, 1), "")))
+    found = document(unknown(fixes=[half]), unknown(part="name"), error("AUD0041", None, wanted="x", near=None))
+    run = machine.sarif(found, "0")["runs"][0]
+    rules = run["tool"]["driver"]["rules"]
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+        # Both must hold something where they are given (§3.27.22, §3.55.3).
+        assert result.get("relatedLocations", [0]) and "fixes" not in result
+
+
+def test_sarif_fingerprints_of_equal_findings_differ() -> None:
+    text = "key = 1\nkey = 1\n"
+    known = ("language", "name", "timezone")
+    second = error("AUD0011", Span("audsql.toml", 8, 11), key="key", near="timezone", known=known)
+    found = document(unknown(text, "key"), second, text=text)
+    prints = [one["partialFingerprints"]["audsql/v1"] for one in machine.sarif(found, "0")["runs"][0]["results"]]
+    assert len(set(prints)) == 2

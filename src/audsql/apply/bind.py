@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from audsql.apply.state import Resource, State
-from audsql.apply.world import World, as_found, atoms_needed, exclusions, own_atoms, source_of
+from audsql.apply.state import KnownSize, Occurrence, Resource, State, parse_time
+from audsql.apply.world import (
+    World,
+    as_found,
+    atoms_needed,
+    excluded_linkages,
+    exclusions,
+    linkage_name,
+    own_atoms,
+)
 from audsql.compile.bind import without_empty
 from audsql.compile.bounds import bounds
 from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program, RedeliveryLeaf, recipient_leaves
 from audsql.compile.trees import leaf_key
-from audsql.data.engine import Engine, SourceFacts
+from audsql.data.engine import Engine, SourceFacts, linkage_loss
 from audsql.data.exclusions import empty_exclusions
 from audsql.diag import Bag, Diagnostic
-from audsql.meaning.ir import Expression, Project, Uploaded
+from audsql.meaning.ir import Expression, Mapped, Project, Uploaded
+from audsql.meaning.lineage import made_of, read_from, with_parts
 from audsql.plan.audiences import Held
 from audsql.plan.facts import (
     AudienceFacts,
     DeliveryFacts,
+    ExcludedLinkage,
     Facts,
     Movement,
     PartFacts,
@@ -28,10 +39,13 @@ from audsql.plan.facts import (
     SourceSummary,
     UploadFacts,
 )
+from audsql.plan.meanings import expression_of
 from audsql.plan.occurrence import Known
 
 __all__ = [
     "Bound",
+    "applied_meanings",
+    "approved_at",
     "bind",
     "bind_deliveries",
     "held_line_audiences",
@@ -113,15 +127,41 @@ def known_occurrences(state: State) -> dict[str, tuple[Known, ...]]:
         definition = str(row.document.get("definition", ""))
         by_person = row.state == "cancelled" and row.id in closed
         members = {str(part): str(one) for part, one in dict(row.document.get("members", {})).items()}
-        known = Known(row.time, "closed" if by_person else row.state, definition, row.at, row.not_after, members)
-        found.setdefault(row.delivery, []).append(known)
+        known = Known(
+            row.time, "closed" if by_person else row.state, definition, row.at, row.not_after, members,
+            row.delivery, row.account, approved_at(row), str(row.document.get("content", "")),
+            row.document.get("reach") or (),
+            tuple((str(salt), int(low), int(high)) for salt, low, high in row.document.get("buckets", ())),
+            dict(row.document.get("splits", {})),
+        )  # fmt: skip
+        found.setdefault(row.name, []).append(known)
     return {name: tuple(sorted(rows, key=lambda known: known.scheduled)) for name, rows in sorted(found.items())}
+
+
+def approved_at(row: Occurrence) -> datetime | None:
+    """When an occurrence was approved, by the clock of its account; None for what an earlier version approved."""
+    text = row.document.get("approved_at")
+    return parse_time(str(text)) if text else None
+
+
+def applied_meanings(state: State) -> dict[str, Expression]:
+    """The sets of audiences and deliveries as they were applied last, by address (`audience.vip`).
+
+    What is not remembered, or was written by a later version, is left out.
+    """
+    found: dict[str, Expression] = {}
+    for row in state.sizes:
+        document = row.attributes.get("meaning")
+        if document and row.name.startswith(("audience.", "delivery.")):
+            with suppress(ValueError):
+                found[row.name] = expression_of(document)
+    return found
 
 
 def sent_parts(state: State) -> dict[str, dict[int, str]]:
     """LINE's request ids of the sends that were made, by delivery and part."""
     found: dict[str, dict[int, str]] = {}
-    names = {row.id: row.delivery for row in state.occurrences}
+    names = {row.id: row.name for row in state.occurrences}
     for operation in state.operations:
         accepted = operation.state in ("accepted", "sending", "succeeded")
         if accepted and operation.request_id and operation.kind in ("narrowcast", "broadcast"):
@@ -137,7 +177,7 @@ def settled(state: State, delivery: str) -> bool:
 
     What a person said was sent has no request id: who clicked in it cannot be named.
     """
-    rows = [row for row in state.occurrences if row.delivery == delivery and row.state != "cancelled"]
+    rows = [row for row in state.occurrences if row.name == delivery and row.state != "cancelled"]
     told = {row.subject for row in state.resolutions if row.verdict == "sent"}
     for row in rows:
         operations = state.operations_of(row.id)
@@ -186,7 +226,8 @@ def bind(
         return None, (*diagnostics, *problems)
     deliveries, uploads = bind_deliveries(engine, program, state, world, active)
     subtracted = exclusions(active)
-    excluded = {source_of(a) for a in needed.values() if a.key in subtracted.subtracted | subtracted.mixed}
+    parts = with_parts(needed.values())
+    excluded = {read_from(part) for part in parts if part.key in subtracted.subtracted | subtracted.mixed}
     facts = Facts(
         as_of=as_of,
         as_of_given=as_of_given,
@@ -196,9 +237,18 @@ def bind(
             for _, found in sorted(world.materialised.sources.items())
         ),
         uploads=uploads,
-        audiences=tuple(_audience(engine, state, world, one.name, one.expression) for one in project.audiences),
-        deliveries={one.name: _delivery(engine, world, one, project) for one in deliveries.values()},
+        audiences=tuple(
+            replace(
+                _audience(engine, state, world, one.name, one.expression),
+                linkage=linkage_loss(one.expression, world.materialised),
+            )
+            for one in project.audiences
+        ),
+        deliveries={one.name: _delivery(engine, state, world, one, project) for one in deliveries.values()},
         remotes=remotes,
+        excluded_linkages=tuple(
+            _excluded_linkage(engine, world, one) for one in excluded_linkages(active, tuple(needed.values()))
+        ),
     )
     return Bound(facts, world, deliveries), diagnostics
 
@@ -247,8 +297,7 @@ def _audience(engine: Engine, state: State, world: World, name: str, expression:
     row = state.size(f"audience.{name}")
     if row is None:
         return AudienceFacts(name, size)
-    low, high = row.attributes.get("low"), row.attributes.get("high")
-    previous = Size(int(low if low is not None else row.size), None if high is None else int(high))
+    previous = _previous(row)
     before = engine.load(f"audience.{name}")
     if before is None:
         return AudienceFacts(name, size, previous)
@@ -258,7 +307,14 @@ def _audience(engine: Engine, state: State, world: World, name: str, expression:
     return AudienceFacts(name, size, previous, Movement(engine.count(entering), engine.count(leaving)))
 
 
-def _delivery(engine: Engine, world: World, compiled: CompiledDelivery, project: Project) -> DeliveryFacts:
+def _previous(row: KnownSize) -> Size:
+    low, high = row.attributes.get("low"), row.attributes.get("high")
+    return Size(int(low if low is not None else row.size), None if high is None else int(high))
+
+
+def _delivery(
+    engine: Engine, state: State, world: World, compiled: CompiledDelivery, project: Project
+) -> DeliveryFacts:
     size = _size(engine, world, compiled.reach)
     delivery = project.delivery(compiled.name)
     limit = delivery.limit if delivery else None
@@ -274,7 +330,9 @@ def _delivery(engine: Engine, world: World, compiled: CompiledDelivery, project:
         people = None if bound is None else engine.evaluate(bound, world.people)
         members = engine.fingerprint(people) if isinstance(send, Multicast) else None
         parts.append(PartFacts(send.part, None if people is None else engine.count(people), members))
-    return DeliveryFacts(compiled.name, size, tuple(parts))
+    row = state.size(f"delivery.{compiled.name}")
+    linkage = linkage_loss(compiled.reach, world.materialised)
+    return DeliveryFacts(compiled.name, size, tuple(parts), None if row is None else _previous(row), linkage)
 
 
 def _source(
@@ -298,11 +356,22 @@ def _source(
         summary = replace(summary, left=0)
     table = next((one for one in project.tables if one.name == found.name), None)
     if table and table.fresh_hours is not None and found.modified is not None:
+        summary = replace(summary, dated=True)
         age = now - found.modified
         if age > timedelta(hours=table.fresh_hours):
             late = int((age - timedelta(hours=table.fresh_hours)).total_seconds() // 3600) + 1
             summary = replace(summary, late_hours=late)
     return summary
+
+
+def _excluded_linkage(engine: Engine, world: World, atom: Mapped) -> ExcludedLinkage:
+    """People leave the windows of tables in the ordinary course of time: only of lists it is known why."""
+    loss = world.materialised.losses[atom.key]
+    lists = all(isinstance(part, Uploaded | Mapped) for part in with_parts(made_of(atom)))
+    before = engine.load(linkage_name(atom)) if lists else None
+    if before is None:
+        return ExcludedLinkage(loss)
+    return ExcludedLinkage(loss, engine.count(engine.delta(before, world.people[atom.key])[1]))
 
 
 def _people_gone(engine: Engine, world: World, name: str) -> int | None:

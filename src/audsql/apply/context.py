@@ -33,6 +33,7 @@ class Options:
     host: str = ""
     pid: int = 0
     accept_shrunk: frozenset[str] = frozenset()
+    accept_policies: frozenset[str] = frozenset()
     reason: str = ""
     audience_wait_seconds: int = 2 * 60 * 60
     send_retry_seconds: int = 10 * 60

@@ -51,7 +51,7 @@ def deliver(
     ready: Mapping[str, Ready],
 ) -> int:
     """Send every part of an occurrence that is due. Returns 0, 5 (refused before a request) or 7."""
-    delivery = context.project.delivery(occurrence.delivery)
+    delivery = context.project.delivery(occurrence.name)
     assert delivery is not None
     named = any(isinstance(one, Narrowcast) and _is_open(context, occurrence, one) for one in form.sends)
     if named and (_shortfall(context, delivery, form, ready) or _too_many(context, form, ready)):
@@ -101,7 +101,7 @@ def _torn_off(context: Context, occurrence: Occurrence, part: Part) -> PartState
     ended = over(known) if known is not None else None
     if ended is not None:
         return ended
-    context.diagnostics.append(error("AUD0867", None, delivery=occurrence.delivery, part=part.part + 1))
+    context.diagnostics.append(error("AUD0867", None, delivery=occurrence.name, part=part.part + 1))
     return miss(context, occurrence, part)
 
 
@@ -192,7 +192,7 @@ def _parts(
         return [Part(send.part, "narrowcast", context.store.body(known.id) or b"")]
     limit = _limit(context, occurrence, delivery, send, world)
     if limit is None:
-        context.say("part_empty", delivery=occurrence.delivery, part=send.part + 1)
+        context.say("part_empty", delivery=occurrence.name, part=send.part + 1)
         return []
     return [Part(send.part, "narrowcast", _body(context, delivery, send, ready, messages, limit))]
 

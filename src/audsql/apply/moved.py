@@ -29,7 +29,7 @@ class Moved:
 
 def begin(context: Context, occurrence: Occurrence, world: World) -> Occurrence:
     """Remember, before the first request leaves, who is in each upload of this delivery."""
-    compiled = next(one for one in context.program.deliveries if one.name == occurrence.delivery)
+    compiled = next(one for one in context.program.deliveries if one.name == occurrence.name)
     fingerprints: dict[str, str] = {}
     for key in compiled.uploads:
         people = _people(context, key, world)

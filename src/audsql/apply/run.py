@@ -20,25 +20,41 @@ from audsql.apply.audiences import (
     release,
     wait_until_ready,
 )
-from audsql.apply.bind import bind_deliveries, known_occurrences, sent_parts, settled
+from audsql.apply.bind import approved_at, bind_deliveries, known_occurrences, sent_parts, settled
 from audsql.apply.context import Context, Stop
 from audsql.apply.deliver import deliver
+from audsql.apply.names import followed, left_behind, moved_sizes, settled_rows
 from audsql.apply.sends import follow_accepted, settle_late
-from audsql.apply.state import AppliedPlan, KnownSize, Occurrence, Resource, SpentPlan, occurrence_id, row_id
-from audsql.apply.world import World, as_approved, own_atoms, source_of
+from audsql.apply.state import (
+    AppliedPlan,
+    KnownSize,
+    Occurrence,
+    Resource,
+    SpentPlan,
+    State,
+    iso_time,
+    occurrence_id,
+    row_id,
+)
+from audsql.apply.window import end_of_window
+from audsql.apply.world import World, as_approved, atoms_needed, excluded_linkages, linkage_name, own_atoms
 from audsql.compile.bounds import bounds
 from audsql.compile.program import CompiledDelivery
 from audsql.data.engine import People
 from audsql.diag import error
 from audsql.line.outcome import Found
 from audsql.meaning.ir import Atom, Uploaded
+from audsql.meaning.lineage import sources_of
 from audsql.plan.audiences import find_named, names_like
-from audsql.plan.definition import definition_digest
+from audsql.plan.changes import meanings_of
+from audsql.plan.definition import accepted_definitions, content_digest
 from audsql.plan.facts import RemoteFacts
-from audsql.plan.occurrence import not_after
+from audsql.plan.history import split_documents
+from audsql.plan.meanings import buckets_of, storable
 from audsql.plan.plan import Desired, Wanted, bot_digest, desired
+from audsql.plan.quiet import quiets_of, window_end
 
-__all__ = ["carry_out", "execute", "renew_pins", "run_due"]
+__all__ = ["carry_out", "execute", "remember", "renew_pins", "run_due"]
 
 _ACTIVE = ("send", "schedule", "update", "keep", "resume")
 _NEEDS_A_PERSON = ("in_doubt", "missed", "failed")
@@ -50,7 +66,7 @@ def execute(context: Context, plan: Mapping[str, Any], digest: str, resuming: bo
         _approve(context, plan, digest)
     code = carry_out(context)
     if code == 0 or code == 7:
-        _remember(context, plan)
+        remember(context, plan)
         applied = context.state().applied(digest)
         if applied is not None and applied.outcome is None:
             ended = replace(applied, outcome="done" if code == 0 else "needs_a_person", ended_at=context.steady_now())
@@ -67,33 +83,49 @@ def run_due(context: Context) -> int:
 
 
 def _approve(context: Context, plan: Mapping[str, Any], digest: str) -> None:
-    """One transaction: the plan is spent, its deliveries are scheduled, cancelled ones are cancelled."""
-    state = context.state()
-    now = context.steady_now()
+    """One transaction: the plan is spent, names are followed, its deliveries are scheduled, cancelled ones are
+    cancelled, and what is left of those that are gone is given up."""
+    serial, now = context.state().serial, context.steady_now()
+    found = followed(context.state(), context.project, context.program, context.messages)
+    state = found.state
     rows: list[Any] = [
         SpentPlan(digest, now),
-        AppliedPlan(digest, state.serial, now, context.options.holder, summary=dict(plan["summary"])),
+        AppliedPlan(digest, serial, now, context.options.holder, summary=dict(plan["summary"])),
+        *moved_sizes(state, found.moves),
+        *settled_rows(state, plan.get("removed", ())),
     ]
+    changed = {row.id: row for row in found.rows}
     pins = {source["name"]: source["digest"] for source in plan["sources"]}
     for entry in plan["deliveries"]:
         if entry["action"] in ("send", "schedule", "update", "keep"):
-            rows.append(_scheduled(context, state.occurrence, entry, plan, digest, pins))
+            row = _scheduled(context, state, entry, plan, digest, pins)
+            changed[row.id] = row
     for entry in plan["cancelled"]:
         name = entry["address"].removeprefix("delivery.")
         for row in state.occurrences:
-            if row.delivery == name and row.time == entry["occurrence"] and row.state in ("planned", "scheduled"):
-                rows.append(replace(row, state="cancelled"))
-    context.write("plan.approved", *rows)
+            if row.name == name and row.time == entry["occurrence"] and row.state in ("planned", "scheduled"):
+                changed[row.id] = replace(row, state="cancelled")
+    context.write("plan.approved", *rows, *(changed[identity] for identity in sorted(changed)))
+    for move in found.moves:
+        context.say("delivery_moved", old=move["from"], new=move["to"])
 
 
 def _scheduled(
-    context: Context, find: Any, entry: Mapping[str, Any], plan: Mapping[str, Any], digest: str, pins: Mapping[str, str]
+    context: Context,
+    state: State,
+    entry: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    digest: str,
+    pins: Mapping[str, str],
 ) -> Occurrence:
+    """The row of an approved delivery; one that is known under this name keeps the name of its first approval."""
     name, account = entry["address"].removeprefix("delivery."), entry["account"]
     at = datetime.fromisoformat(entry["at"]) if entry["at"] else None
-    known = find(occurrence_id(account, name, entry["occurrence"]))
-    again = known is not None and known.state != "cancelled"
-    end = not_after(at) if at else (known.not_after if known and again else None)
+    known = _known(state, account, name, entry["occurrence"])
+    again = known if known is not None and known.state != "cancelled" else None
+    begin = (approved_at(again) if again else None) or context.now(account)
+    quiets = quiets_of(context.project, name)
+    end = again.not_after if again and not at else None
     document = {
         "definition": entry["definition"],
         "as_of": plan["as_of"],
@@ -102,11 +134,38 @@ def _scheduled(
         "members": entry["members"],
         "bot": plan["bots"].get(account),
         "limits": {str(send["part"]): send["limit"] for send in entry["sends"]},
+        "approved_at": iso_time(begin),
+        **_said(context, name),
     }
-    fresh = Occurrence(
-        account, name, entry["occurrence"], "scheduled", digest, at, end or not_after(context.now(account)), document
-    )
+    identity = known.delivery if known else name
+    if identity != name:
+        document["name"] = name
+    end = end or window_end(at or begin, quiets, context.project.timezone)
+    fresh = Occurrence(account, identity, entry["occurrence"], "scheduled", digest, at, end, document)
     return replace(fresh, stamp=known.stamp) if known else fresh
+
+
+def _known(state: State, account: str, name: str, time: str) -> Occurrence | None:
+    """The occurrence of this name and time. Raises Stop where its identity belongs to a delivery that was renamed."""
+    for row in state.occurrences:
+        if (row.account, row.name, row.time) == (account, name, time):
+            return row
+    other = state.occurrence(occurrence_id(account, name, time))
+    if other is not None:
+        raise Stop(5, (error("AUD0735", None, delivery=name, now=other.name),))
+    return None
+
+
+def _said(context: Context, name: str) -> dict[str, Any]:
+    """What a later plan compares with: the set, the messages, and the shares that were used."""
+    delivery = context.project.delivery(name)
+    assert delivery is not None
+    return {
+        "reach": storable(delivery.reach) or [],
+        "content": content_digest(delivery, context.messages),
+        "buckets": [list(one) for one in buckets_of(delivery.reach)],
+        "splits": split_documents(context.project, delivery),
+    }
 
 
 def renew_pins(context: Context, plan: Mapping[str, Any]) -> None:
@@ -117,7 +176,7 @@ def renew_pins(context: Context, plan: Mapping[str, Any]) -> None:
     for row in context.state().occurrences:
         before = dict(row.document.get("pins", {}))
         same_sources = {name: digest for name, digest in pins.items() if name in before}
-        if row.state == "scheduled" and row.delivery in kept and same_sources != before:
+        if row.state == "scheduled" and row.name in kept and same_sources != before:
             document = {**row.document, "pins": pins, "as_of": plan["as_of"], "as_of_given": plan["as_of_given"]}
             rows.append(replace(row, document=document))
     if rows:
@@ -142,10 +201,16 @@ def carry_out(context: Context) -> int:
         code = max(code, _carry_out_group(context, group))
     needed = _still_needed(context)
     if code in (0, 7):
-        release(context, needed)
+        release(context, {**dict.fromkeys(_unsettled(context), ()), **needed})
         delete_released(context)
     attention = any(row.state in _NEEDS_A_PERSON for row in context.state().occurrences)
     return 7 if attention and code in (0, 7) else code
+
+
+def _unsettled(context: Context) -> frozenset[str]:
+    """Uploads that wait for deliveries which are gone: they stay until a person gives them up."""
+    left = left_behind(context.state(), context.project)
+    return frozenset(key for keys in left.values() for key in keys)
 
 
 def _groups(context: Context) -> list[_Group]:
@@ -169,7 +234,7 @@ def _carry_out_group(context: Context, group: _Group) -> int:
     wanted = [(row, *_compiled(context, row)) for row in open_rows]
     changed = [row for row, compiled, same in wanted if compiled is None or not same]
     for row in changed:
-        context.diagnostics.append(error("AUD0863", None, delivery=row.delivery))
+        context.diagnostics.append(error("AUD0863", None, delivery=row.name))
     usable = [(row, compiled) for row, compiled, same in wanted if compiled is not None and same]
     if not usable:
         return 5 if changed else 0
@@ -184,8 +249,8 @@ def _carry_out_group(context: Context, group: _Group) -> int:
     ready = _prepare(context, rows, forms, world)
     code = 0
     for row in rows:
-        late = _too_early(context, row) or (row.delivery in waiting and _must_wait(context, row))
-        code = max(code, 0 if late else _send(context, row, forms[row.delivery], world, ready))
+        late = _too_early(context, row) or (row.name in waiting and _must_wait(context, row))
+        code = max(code, 0 if late else _send(context, row, forms[row.name], world, ready))
     return max(code, 5 if changed else 0)
 
 
@@ -198,7 +263,8 @@ def _same_bots(context: Context, rows: Sequence[Occurrence]) -> None:
 
 def _closed_for_lateness(context: Context, row: Occurrence) -> bool:
     now = context.now(row.account)
-    if row.not_after is None or now <= row.not_after:
+    end = end_of_window(context, row)
+    if end is None or now <= end:
         return False
     settle_late(context, row)
     return True
@@ -206,12 +272,12 @@ def _closed_for_lateness(context: Context, row: Occurrence) -> bool:
 
 def _compiled(context: Context, row: Occurrence) -> tuple[CompiledDelivery | None, bool]:
     """The delivery as the project has it now, and whether that is what was approved."""
-    delivery = context.project.delivery(row.delivery)
-    compiled = next((one for one in context.program.deliveries if one.name == row.delivery), None)
+    delivery = context.project.delivery(row.name)
+    compiled = next((one for one in context.program.deliveries if one.name == row.name), None)
     if delivery is None or compiled is None:
         return None, False
-    digest = definition_digest(delivery, compiled, context.messages)
-    return compiled, digest == row.document.get("definition")
+    accepted = accepted_definitions(delivery, compiled, context.messages)
+    return compiled, row.document.get("definition") in accepted
 
 
 def _world(context: Context, deliveries: Sequence[CompiledDelivery], row: Occurrence) -> World | None:
@@ -245,11 +311,11 @@ def _prepare(
     if not rows:
         return {}
     aim = _aim(context, rows[0].account)
-    ends = {row.delivery: row.not_after or context.now(row.account) for row in rows}
+    ends = {row.name: row.not_after or context.now(row.account) for row in rows}
     needs: dict[str, list[str]] = {}
     for row in rows:
-        for key in (*forms[row.delivery].uploads, *forms[row.delivery].audiences):
-            needs.setdefault(key, []).append(row.delivery)
+        for key in (*forms[row.name].uploads, *forms[row.name].audiences):
+            needs.setdefault(key, []).append(row.name)
     made: list[Resource] = []
     for key in sorted(needs):
         until = max(ends[name] for name in needs[key])
@@ -320,19 +386,19 @@ def _too_early(context: Context, row: Occurrence) -> bool:
     early = row.at is not None and context.now(row.account) < row.at
     if early and row.at is not None:
         at = row.at.astimezone(ZoneInfo(context.project.timezone))
-        context.say("scheduled", delivery=row.delivery, at=at.isoformat())
+        context.say("scheduled", delivery=row.name, at=at.isoformat())
     return early
 
 
 def _must_wait(context: Context, row: Occurrence) -> bool:
     """For the end of a delivery whose clicks, opens or receipts it uses."""
-    context.say("not_ready", delivery=row.delivery)
+    context.say("not_ready", delivery=row.name)
     return True
 
 
 def _send(context: Context, row: Occurrence, form: CompiledDelivery, world: World, ready: Mapping[str, Ready]) -> int:
     if any(key not in ready for key in (*form.uploads, *form.audiences)):
-        context.say("not_ready", delivery=row.delivery)
+        context.say("not_ready", delivery=row.name)
         return 4
     return deliver(context, row, form, world, ready)
 
@@ -358,15 +424,18 @@ def _is_open(context: Context, one: Wanted) -> bool:
 # --- remembering ---------------------------------------------------------------------------------------
 
 
-def _remember(context: Context, plan: Mapping[str, Any]) -> None:
-    """Keep the sizes that the next plan compares with."""
+def remember(context: Context, plan: Mapping[str, Any]) -> None:
+    """Keep the sizes and meanings that the next plan compares with."""
     now = context.steady_now()
     state = context.state()
     rows: list[KnownSize] = []
-    for one in plan["audiences"]:
-        people = one["people"]
-        attributes = {"low": people["low"], "high": people["high"]}
-        rows.append(KnownSize(f"audience.{one['name']}", people["low"], now, attributes=attributes))
+    meanings = meanings_of(context.project)
+    sized = [(f"audience.{one['name']}", one["people"]) for one in plan["audiences"]]
+    sized += [(one["address"], one["people"]) for one in plan["deliveries"] if one["people"]]
+    for address, people in sized:
+        meaning = storable(meanings[address]) if address in meanings else None
+        attributes = {"low": people["low"], "high": people["high"], "meaning": meaning}
+        rows.append(KnownSize(address, people["low"], now, attributes=attributes))
     for one in plan["sources"]:
         rows.append(KnownSize(f"source.{one['name']}", one["people"], now, one["digest"]))
     known = {row_id(row): row for row in state.sizes}
@@ -386,12 +455,18 @@ def _remember(context: Context, plan: Mapping[str, Any]) -> None:
 
 
 def _keep_lists(context: Context, plan: Mapping[str, Any]) -> None:
-    """Keep the members of lists that are subtracted, so that a list that shrinks is noticed."""
+    """Keep the members of lists that are subtracted, mapped ones too, so that one that shrinks is noticed."""
     names = [one["name"] for one in plan["sources"] if one["exclusion"] and one["kind"] == "upload"]
     people = _as_planned(context, plan, [Uploaded(name) for name in names])
     for name in names:
         if Uploaded(name).key in people:
             context.engine.save(f"source.{name}", people[Uploaded(name).key])
+    deliveries = context.program.deliveries
+    mapped = excluded_linkages(deliveries, atoms_needed(deliveries, context.program))
+    linked = _as_planned(context, plan, mapped)
+    for atom in mapped:
+        if atom.key in linked:
+            context.engine.save(linkage_name(atom), linked[atom.key])
 
 
 def _keep_audiences(context: Context, plan: Mapping[str, Any]) -> None:
@@ -409,7 +484,7 @@ def _keep_audiences(context: Context, plan: Mapping[str, Any]) -> None:
 def _as_planned(context: Context, plan: Mapping[str, Any], atoms: Sequence[Atom]) -> Mapping[str, People]:
     """These atoms over the files that the plan was made from, as far as they are still known."""
     pins = {one["name"]: one["digest"] for one in plan["sources"]}
-    wanted = {atom.key: atom for atom in atoms if source_of(atom) in pins}
+    wanted = {atom.key: atom for atom in atoms if set(sources_of(atom)) <= set(pins)}
     as_of = datetime.fromisoformat(plan["as_of"])
     materialised, _ = context.engine.materialise(tuple(wanted[key] for key in sorted(wanted)), as_of, pins)
     return materialised.people

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from audsql.apply.context import Context, Stop
 from audsql.apply.state import Occurrence, OccurrenceState, Operation, OperationState
+from audsql.apply.window import end_of_window, quiet_now
 from audsql.diag import error
 from audsql.line.client import SendKind
 from audsql.line.outcome import Accepted, AlreadyAccepted, Found, Limited, Refused, SendOutcome, Unknown
@@ -117,7 +118,7 @@ def _operation(context: Context, occurrence: Occurrence, part: Part, state: Oper
     key = retry_key(context.bots[occurrence.account], occurrence.id, part.part, 0, part.chunk)
     return Operation(
         occurrence.id, part.part, 0, part.kind, state, key, part.chunk, part.chunks,
-        not_before=occurrence.at, not_after=occurrence.not_after,
+        not_before=occurrence.at, not_after=end_of_window(context, occurrence),
     )  # fmt: skip
 
 
@@ -157,8 +158,9 @@ def _freeze(context: Context, occurrence: Occurrence, operation: Operation, part
 def _in_window(context: Context, occurrence: Occurrence) -> bool:
     now = context.now(occurrence.account)
     started = occurrence.at is None or now >= occurrence.at
-    open_still = occurrence.not_after is None or now + timedelta(seconds=REQUEST_SECONDS) <= occurrence.not_after
-    return started and open_still
+    end = end_of_window(context, occurrence)
+    open_still = end is None or now + timedelta(seconds=REQUEST_SECONDS) <= end
+    return started and open_still and not quiet_now(context, occurrence, now)
 
 
 def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: Part) -> Operation | PartState:
@@ -184,7 +186,7 @@ def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: P
             return settled
         elapsed = (context.now(occurrence.account) - began).total_seconds()
         if elapsed > context.options.send_retry_seconds:
-            raise Stop(4, (error("AUD0854", None, delivery=occurrence.delivery),))
+            raise Stop(4, (error("AUD0854", None, delivery=occurrence.name),))
         client.sleep(RETRY_PAUSE_SECONDS[min(attempt, len(RETRY_PAUSE_SECONDS) - 1)])
     raise AssertionError("a window ends")
 
@@ -218,7 +220,7 @@ def _settle(
     if isinstance(outcome, Accepted | AlreadyAccepted):
         evidence = "409" if isinstance(outcome, AlreadyAccepted) else str(outcome.status)
         accepted = replace(operation, state="accepted", request_id=outcome.request_id, evidence=evidence)
-        context.say("accepted", delivery=occurrence.delivery, part=operation.part + 1, request_id=outcome.request_id)
+        context.say("accepted", delivery=occurrence.name, part=operation.part + 1, request_id=outcome.request_id)
         return context.put("send.accepted", accepted)
     if isinstance(outcome, Refused) and outcome.status == 401:
         # The token is wrong, not the send: nothing happened, and a later run asks again.
@@ -231,11 +233,11 @@ def _settle(
         rejected = replace(operation, state="rejected", evidence=str(outcome.status))
         context.put("send.rejected", rejected)
         context.diagnostics.append(
-            error("AUD0855", None, delivery=occurrence.delivery, part=operation.part + 1, refusal=refusal)
+            error("AUD0855", None, delivery=occurrence.name, part=operation.part + 1, refusal=refusal)
         )
         return "rejected"
     if isinstance(outcome, Limited) and outcome.kind == "monthly":
-        context.diagnostics.append(error("AUD0857", None, delivery=occurrence.delivery))
+        context.diagnostics.append(error("AUD0857", None, delivery=occurrence.name))
         raise Stop(4)
     return None
 
@@ -258,7 +260,7 @@ def _follow(context: Context, occurrence: Occurrence, operation: Operation) -> P
             return _close(context, operation, "in_doubt", "progress")
         elapsed = (context.now(occurrence.account) - began).total_seconds()
         if elapsed > PROGRESS_WAIT_SECONDS:
-            raise Stop(4, (error("AUD0856", None, delivery=occurrence.delivery),))
+            raise Stop(4, (error("AUD0856", None, delivery=occurrence.name),))
         client.sleep(PROGRESS_POLL_SECONDS[min(attempt, len(PROGRESS_POLL_SECONDS) - 1)])
     raise AssertionError("a wait ends")
 
@@ -273,13 +275,13 @@ def _finished(context: Context, occurrence: Occurrence, operation: Operation, pr
         f"send.{state}",
         replace(operation, state=state, phase=progress.phase, error_code=progress.error_code, counts=counts),
     )
-    context.say(state, delivery=occurrence.delivery, part=operation.part + 1, **counts)
+    context.say(state, delivery=occurrence.name, part=operation.part + 1, **counts)
     if state == "failed":
         context.diagnostics.append(
             error(
                 "AUD0858",
                 None,
-                delivery=occurrence.delivery,
+                delivery=occurrence.name,
                 part=operation.part + 1,
                 error_code=progress.error_code,
             )
@@ -316,7 +318,7 @@ def conclude(context: Context, occurrence: Occurrence, states: Sequence[PartStat
     if found and found[0] == "missed" and "succeeded" in states:
         found = ["failed"]
     final: OccurrenceState = found[0] if found else "done"
-    context.say(final, delivery=occurrence.delivery)
+    context.say(final, delivery=occurrence.name)
     return context.put(f"occurrence.{final}", replace(occurrence, state=final))
 
 

@@ -46,7 +46,7 @@ def _resolved(operation: Operation, verdict: str) -> Operation:
 
 def _occurrences(state: State, subject: str) -> list[Occurrence]:
     """By the delivery's name, the occurrence's id, or the id of one of its requests."""
-    return [row for row in state.occurrences if subject in (row.delivery, row.id) or subject.startswith(f"{row.id}#")]
+    return [row for row in state.occurrences if subject in (row.name, row.id) or subject.startswith(f"{row.id}#")]
 
 
 def _unknown_to_the_state(

@@ -53,7 +53,7 @@ __all__ = [
 
 FORMAT_VERSION = 1
 
-ResourceStatus = Literal["creating", "ready", "releasing", "superseded", "failed"]
+ResourceStatus = Literal["creating", "ready", "releasing", "superseded", "failed", "kept"]
 OccurrenceState = Literal["planned", "scheduled", "sending", "done", "missed", "in_doubt", "failed", "cancelled"]
 OperationState = Literal[
     "pending",  # nothing has left this machine
@@ -107,7 +107,8 @@ class Resource:
     known. `name` is the description at LINE, which carries the tag. `function_key` identifies the set
     in the compiled program. `fingerprint` is the keyed fingerprint of the uploaded set, `size` its
     number of people; both None for an audience of LINE's own. `needed_by` names the deliveries that
-    still wait for it, sorted. `attributes` is JSON: nothing of a person, no token.
+    still wait for it, sorted. What is `kept` is left at LINE for good. `attributes` is JSON: nothing of a
+    person, no token.
     """
 
     address: str
@@ -133,7 +134,8 @@ class Occurrence:
 
     `time` is the scheduled time in UTC (`2026-11-21T01:00:00Z`) or `once`. `at` is the first and
     `not_after` the last instant at which a request may leave. `plan_digest` is the approved plan,
-    `document` the approved delivery out of it (JSON, no ids of people).
+    `document` the approved delivery out of it (JSON, no ids of people). `delivery` is the name that it was
+    first approved under, for good: retry keys derive from it. `name` is what the delivery is called now.
     """
 
     account: str
@@ -149,6 +151,10 @@ class Occurrence:
     @property
     def id(self) -> str:
         return occurrence_id(self.account, self.delivery, self.time)
+
+    @property
+    def name(self) -> str:
+        return str(self.document.get("name") or self.delivery)
 
 
 @dataclass(frozen=True, slots=True)

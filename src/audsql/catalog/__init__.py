@@ -25,9 +25,11 @@ __all__ = [
     "Texts",
     "codes",
     "entry",
+    "kind_word",
     "placeholders",
     "render_text",
     "shown_lines",
+    "without_facts",
     "word",
 ]
 
@@ -140,9 +142,21 @@ def word(key: str, language: str, **facts: Fact) -> str:
     raise KeyError(key)
 
 
+def kind_word(kind: str, language: str) -> str | None:
+    """What a kind of statement is called (`split`, `delivery`); None for another word."""
+    table = _words().get(language, _words()["en"])["kind"]
+    found = table.get(kind)
+    return found if isinstance(found, str) and kind.islower() else None
+
+
 def render_text(text: str, facts: Mapping[str, Fact]) -> str:
     """`text` with each `{fact}` that `facts` names filled in."""
     return _PLACE.sub(lambda match: _fact_text(facts[match[1]]) if match[1] in facts else match[0], text)
+
+
+def without_facts(text: str) -> str:
+    """`text` for any facts: each place of one is left open."""
+    return _PLACE.sub("…", text)
 
 
 def _fact_text(fact: Fact) -> str:
@@ -167,11 +181,15 @@ def placeholders(text: str) -> frozenset[str]:
 
 
 def shown_lines(lines: Mapping[str, str], facts: Mapping[str, Fact]) -> Iterator[str]:
-    """Notes or helps to show: `p` always, another only if the fact of its name is given.
+    """Notes or helps to show: `p` always, another only if the fact of its name is given, `else` if no other is.
 
     A fact is given unless it is None, False, an empty text or an empty tuple; the number 0 is given.
     """
+    alone = True
     for key, text in lines.items():
+        if key == "else" and alone:
+            yield render_text(text, facts)
         fact = facts.get(key)
         if key == "p" or not (fact is None or fact is False or fact == "" or fact == ()):
+            alone = False
             yield render_text(text, facts)

@@ -12,6 +12,8 @@ __all__ = ["main"]
 # A command makes values that live until it ends and hardly any cycles. Looking for cycles after every 700
 # new objects, as Python does by itself, costs a check a tenth of its time and finds nothing.
 _OBJECTS_BEFORE_COLLECTING = 50_000
+# These read texts and end: all that they make is of the size of the texts.
+_NEVER_COLLECTING = ("check", "fmt", "lint")
 
 
 def main() -> None:
@@ -26,6 +28,8 @@ def main() -> None:
         with suppress(OSError):
             emit(f"audsql {__version__}\n")
             return
+    if arguments[:1] and arguments[0] in _NEVER_COLLECTING:
+        gc.disable()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTING)
     from audsql.cli.app import run
 

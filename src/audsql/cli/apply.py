@@ -18,7 +18,9 @@ from audsql.cli.options import (
     override_options,
     overrides,
     parse_as_of,
+    policy_option,
     project_options,
+    prune_option,
     report_opened,
 )
 from audsql.diag import error
@@ -33,6 +35,8 @@ __all__ = ["command", "finish", "progress"]
 @format_option("human", "json")
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @override_options
+@policy_option
+@prune_option
 @click.option("--expect", metavar="DIGEST", help="Refuse unless the plan has this digest.")
 @click.pass_context
 def command(
@@ -46,6 +50,8 @@ def command(
     auto_approve: bool,
     expect: str | None,
     accept_shrunk: tuple[str, ...],
+    accept_policy: tuple[str, ...],
+    prune: bool,
     reason: str,
 ) -> None:
     """Carry out a plan on LINE, once.
@@ -53,9 +59,9 @@ def command(
     A saved PLAN was reviewed when it was made and is applied as it is; without one, a new plan is shown
     and asked about.
     """
-    accepted = overrides(accept_shrunk, reason)
-    if plan_file is not None and as_of is not None:
-        raise Refusal([error("AUD0051", None, option="--as-of")])
+    accepted, policies = overrides(accept_shrunk, reason), overrides(accept_policy, reason, "--accept-policy")
+    if plan_file is not None and (as_of is not None or prune):
+        raise Refusal([error("AUD0051", None, option="--prune" if prune else "--as-of")])
     if plan_file is None and not auto_approve and not sys.stdin.isatty():
         raise Refusal([error("AUD0050", None)])
     saved = _read(plan_file) if plan_file is not None else None
@@ -65,8 +71,9 @@ def command(
     moment = parse_as_of(as_of, opened.config.timezone)
     document = saved
     if document is None:
-        document = _plan(ctx, opened, moment, accepted, console, output_format, auto_approve)
-    options = session.ApplyOptions(moment, expect, accepted, reason, progress(console))
+        choice = session.PlanOptions(accepted, policies, prune)
+        document = _plan(ctx, opened, moment, choice, console, output_format, auto_approve)
+    options = session.ApplyOptions(moment, expect, accepted, reason, progress(console), policies, prune)
     finish(ctx, session.apply(opened, document, options), opened, console, output_format)
 
 
@@ -80,7 +87,7 @@ def _plan(
     ctx: click.Context,
     opened: Any,
     moment: Any,
-    accepted: frozenset[str],
+    choice: Any,
     console: Console,
     output_format: str,
     auto_approve: bool,
@@ -90,7 +97,7 @@ def _plan(
     from audsql.catalog import word
     from audsql.view.plan import human
 
-    outcome = session.plan(opened, moment, accepted)
+    outcome = session.plan(opened, moment, choice)
     report_opened(console, opened, outcome.diagnostics)
     document: dict[str, Any] | None = outcome.document
     if document is None:

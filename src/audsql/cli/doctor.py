@@ -8,7 +8,7 @@ import click
 
 from audsql.cli.console import emit, make_console
 from audsql.cli.exits import Code
-from audsql.cli.options import format_option, project_options
+from audsql.cli.options import format_option, given_variables, project_options
 
 __all__ = ["command"]
 
@@ -26,7 +26,7 @@ def command(ctx: click.Context, project: Path, env: str | None, lang: str | None
     from audsql.view.results import doctor
     from audsql.view.terminal import document_bytes
 
-    opened = session.open_project(project, env)
+    opened = session.open_project(project, env, variables=given_variables())
     usable = opened if opened.config is not None else None
     console = make_console(lang, opened.config.language if opened.config else None)
     document = session.doctor(usable)

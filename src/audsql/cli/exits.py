@@ -28,7 +28,21 @@ class Code(IntEnum):
     INTERRUPTED = 130
 
 
-_USAGE = frozenset({"AUD0015", "AUD0020", "AUD0021", "AUD0040", "AUD0041", "AUD0050", "AUD0051", "AUD0052", "AUD0864"})
+_USAGE = frozenset(
+    {
+        "AUD0082",
+        "AUD0083",
+        "AUD0015",
+        "AUD0020",
+        "AUD0021",
+        "AUD0040",
+        "AUD0041",
+        "AUD0050",
+        "AUD0051",
+        "AUD0052",
+        "AUD0864",
+    }
+)
 _REFUSED_PREFIX = "AUD07"
 # A plan that was altered, is spent or stale, or is not the expected one.
 _REFUSED = frozenset({"AUD0622", "AUD0623", "AUD0624", "AUD0625", "AUD0626"})

@@ -10,37 +10,75 @@ import click
 
 from audsql.cli.app import Refusal
 from audsql.cli.console import Console, emit, make_console
-from audsql.cli.options import format_option, open_project, project_options, report_opened, texts_of
+from audsql.cli.exits import code_of
+from audsql.cli.options import (
+    as_of_option,
+    format_option,
+    open_project,
+    parse_as_of,
+    project_options,
+    report_opened,
+    texts_of,
+)
 from audsql.diag import error
 
 __all__ = ["command"]
 
 
 @click.command("explain")
-@click.argument("subject", metavar="CODE|NAME")
+@click.argument("subject", metavar="[CODE|NAME]", required=False)
 @project_options
+@as_of_option
 @format_option("human", "json")
-def command(subject: str, project: Path, env: str | None, lang: str | None, output_format: str) -> None:
-    """Explain a message CODE, or a NAME of the project.
+@click.option("--person", "person_id", metavar="ID", help="Say what holds of one person, part by part.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    subject: str | None,
+    project: Path,
+    env: str | None,
+    lang: str | None,
+    as_of: str | None,
+    output_format: str,
+    person_id: str | None,
+) -> None:
+    """Explain a message CODE, or a NAME of the project, in plain words.
 
-    A code stands in brackets in a message, as in error[AUD0201]. A name is shown with its definition,
-    what it uses and what uses it.
+    A code stands in brackets in a message, as in error[AUD0201]. A name is shown with what it means, how it
+    is built, what it uses and what uses it. Without either, the names that can be explained are listed. The
+    ID of --person is looked up in your own data and kept nowhere.
     """
-    if re.fullmatch(r"[Aa][Uu][Dd]\d+", subject):
+    if subject is not None and person_id is None and re.fullmatch(r"[Aa][Uu][Dd]\d+", subject):
         console = make_console(lang)
-        document = _of_code(subject.upper(), console.language)
+        _show(_of_code(subject.upper(), console.language), output_format, console)
+        return
+    opened, console = open_project(project, env, lang)
+    if subject is None:
+        _list(opened, person_id, output_format, console)
+    elif person_id is not None:
+        ctx.exit(_of_person(opened, subject, person_id, as_of, output_format, console))
     else:
-        opened, console = open_project(project, env, lang)
         report_opened(console, opened, opened.diagnostics)
-        document = _of_name(subject, opened)
-    _show(document, output_format, console)
+        _show(_of_name(subject, opened), output_format, console)
 
 
 def _show(document: dict[str, Any], output_format: str, console: Console) -> None:
-    from audsql.view.results import explanation
+    from audsql.view.explained import explanation, with_words
     from audsql.view.terminal import document_bytes
 
-    emit(document_bytes(document) if output_format == "json" else explanation(document, console.out))
+    as_json = output_format == "json"
+    emit(document_bytes(with_words(document)) if as_json else explanation(document, console.out))
+
+
+def _list(opened: Any, person_id: str | None, output_format: str, console: Console) -> None:
+    from audsql import session
+    from audsql.view.explained import listing
+    from audsql.view.terminal import document_bytes
+
+    if person_id is not None:
+        raise Refusal([error("AUD0083", None)])
+    document = session.listing(opened)
+    emit(document_bytes(document) if output_format == "json" else listing(document, console.out))
 
 
 def _of_code(code: str, language: str) -> dict[str, Any]:
@@ -66,20 +104,38 @@ def _of_code(code: str, language: str) -> dict[str, Any]:
 
 
 def _of_name(name: str, opened: Any) -> dict[str, Any]:
-    """How an audience or a delivery is built, and what it needs and is needed by."""
+    """What a name means, how it is built, and what it needs and is needed by."""
+    from audsql import session
+
+    document = session.explain(opened, name)
+    if document is None:
+        raise _unknown(name, opened)
+    return document
+
+
+def _unknown(name: str, opened: Any) -> Refusal:
     from audsql import session
     from audsql.near import nearest
 
-    document = session.graph(opened)
-    nodes = {node["name"]: node for node in document["nodes"]}
-    if name not in nodes:
-        known = tuple(sorted(nodes))
-        raise Refusal([error("AUD0042", None, name=name, near=nearest(name, known), known=known)], texts_of(opened))
-    node = nodes[name]
-    edges = document["edges"]
-    return {
-        "format_version": "1.0",
-        **node,
-        "uses": sorted({edge["to"] for edge in edges if edge["from"] == node["address"]}),
-        "used_by": sorted({edge["from"] for edge in edges if edge["to"] == node["address"]}),
-    }
+    known = tuple(sorted({one for names in session.listing(opened)["names"].values() for one in names}))
+    shown = known[:_NAMES_MAX]
+    return Refusal([error("AUD0042", None, name=name, near=nearest(name, known), known=shown)], texts_of(opened))
+
+
+_NAMES_MAX = 30
+
+
+def _of_person(opened: Any, name: str, person_id: str, as_of: str | None, output_format: str, console: Console) -> int:
+    """The exit code: 0 for an answer and for an id that has none."""
+    from audsql import session
+    from audsql.view import explained
+    from audsql.view.terminal import document_bytes
+
+    moment = parse_as_of(as_of, opened.config.timezone)
+    document, diagnostics = session.person(opened, name, person_id, moment)
+    if document is None and not diagnostics:
+        raise _unknown(name, opened)
+    report_opened(console, opened, diagnostics)
+    if document is not None and (document["parts"] or output_format == "json"):
+        emit(document_bytes(document) if output_format == "json" else explained.person(document, console.out))
+    return int(code_of(diagnostics))

@@ -17,7 +17,7 @@ from audsql.config import decode, load_project, read_text
 from audsql.diag import Diagnostic, has_errors
 from audsql.source import Source, SourceMap
 
-__all__ = ["command"]
+__all__ = ["command", "formatted"]
 
 _FIX_ROUNDS_MAX = 10
 
@@ -88,6 +88,11 @@ def _read(project: Path, paths: tuple[str, ...]) -> tuple[list[Source], list[Dia
         if text is not None:
             sources.append(Source(path, text))
     return sources, problems
+
+
+def formatted(source: Source, *, with_fixes: bool) -> str:
+    """The text as `fmt` writes it."""
+    return _format(source, with_fixes).text
 
 
 def _format(source: Source, with_fixes: bool) -> _Formatted:

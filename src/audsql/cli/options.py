@@ -16,17 +16,22 @@ from audsql.cli.console import Console, make_console, report
 from audsql.diag import Diagnostic, error
 
 if TYPE_CHECKING:
+    from audsql.session.variables import Variables
     from audsql.source import SourceMap
 
 __all__ = [
     "as_of_option",
+    "fix_option",
     "format_option",
+    "given_variables",
     "language_option",
     "open_project",
     "override_options",
     "overrides",
     "parse_as_of",
+    "policy_option",
     "project_options",
+    "prune_option",
     "report_opened",
     "texts_of",
 ]
@@ -44,8 +49,27 @@ def language_option(function: Function) -> Function:
 
 
 def project_options(function: Function) -> Function:
-    """`--project DIR`, `--env NAME`, `--lang en|ja`."""
+    """`--project DIR`, `--env NAME`, `--var NAME=VALUE`, `--var-file FILE`, `--lang en|ja`.
+
+    The values of parameters reach no command's own arguments: `open_project` and `given_variables` find them.
+    """
     function = language_option(function)
+    function = click.option(
+        "--var-file",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_keep_option,
+        help="Values of parameters: a TOML file of NAME = VALUE.",
+    )(function)
+    function = click.option(
+        "--var",
+        metavar="NAME=VALUE",
+        multiple=True,
+        expose_value=False,
+        callback=_keep_option,
+        help="Value of a parameter; repeatable. Before --var-file, before AUDSQL_VAR_NAME, before its default.",
+    )(function)
     function = click.option("--env", "--environment", "env", metavar="NAME", help="Environment of audsql.toml.")(
         function
     )
@@ -59,9 +83,33 @@ def project_options(function: Function) -> Function:
     )(function)
 
 
+def _keep_option(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    ctx.meta[f"{__name__}.{parameter.name}"] = value
+    return value
+
+
+def given_variables() -> Variables:
+    """What the parameters of the project are given by this command line, its file and the environment."""
+    import os
+
+    from audsql.session.variables import read_variables
+
+    found = click.get_current_context().meta
+    options: tuple[str, ...] = found.get(f"{__name__}.var") or ()
+    file: Path | None = found.get(f"{__name__}.var_file")
+    return read_variables(options, file, os.environ)
+
+
 def as_of_option(function: Function) -> Function:
     """`--as-of T`: the instant that data windows end at."""
     return click.option("--as-of", metavar="T", help="Instant that data windows count from; default: now.")(function)
+
+
+def fix_option(function: Function) -> Function:
+    """`--fix`: make the safe fixes first; arrives as `with_fixes`."""
+    return click.option("--fix", "with_fixes", is_flag=True, help="Make the safe fixes, write the files, then go on.")(
+        function
+    )
 
 
 def override_options(function: Function) -> Function:
@@ -72,11 +120,23 @@ def override_options(function: Function) -> Function:
     )(function)
 
 
-def overrides(accept_shrunk: tuple[str, ...], reason: str) -> frozenset[str]:
+def policy_option(function: Function) -> Function:
+    """`--accept-policy NAME …`: a policy's demands of sizes and fresh data that a person sets aside."""
+    return click.option(
+        "--accept-policy", metavar="NAME", multiple=True, help="What a policy requires of sizes and data may fail."
+    )(function)
+
+
+def prune_option(function: Function) -> Function:
+    """`--prune`: what deliveries that are gone left at LINE is deleted."""
+    return click.option("--prune", is_flag=True, help="Delete what deliveries that are gone left at LINE.")(function)
+
+
+def overrides(names: tuple[str, ...], reason: str, option: str = "--accept-shrunk") -> frozenset[str]:
     """The accepted names. Raises Refusal (AUD0052) where no reason is given."""
-    if accept_shrunk and not reason.strip():
-        raise Refusal([error("AUD0052", None, option="--accept-shrunk")])
-    return frozenset(accept_shrunk)
+    if names and not reason.strip():
+        raise Refusal([error("AUD0052", None, option=option)])
+    return frozenset(names)
 
 
 def format_option(*choices: str) -> Callable[[Function], Function]:
@@ -97,7 +157,7 @@ def open_project(project: Path, env: str | None, lang: str | None) -> tuple[Any,
     """The opened project and the console in its language; a folder that is no project is refused."""
     from audsql import session
 
-    opened = session.open_project(project, env)
+    opened = session.open_project(project, env, variables=given_variables())
     if opened.config is None:
         raise Refusal(opened.diagnostics, texts_of(opened))
     return opened, make_console(lang, opened.config.language)

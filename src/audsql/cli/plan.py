@@ -10,7 +10,15 @@ import click
 from audsql.cli.app import Refusal
 from audsql.cli.console import Console, emit, say, write_file
 from audsql.cli.exits import Code, code_of
-from audsql.cli.options import as_of_option, format_option, open_project, parse_as_of, project_options, report_opened
+from audsql.cli.options import (
+    as_of_option,
+    format_option,
+    open_project,
+    parse_as_of,
+    project_options,
+    prune_option,
+    report_opened,
+)
 
 __all__ = ["command", "show_plan"]
 
@@ -21,6 +29,7 @@ __all__ = ["command", "show_plan"]
 @format_option("human", "json", "markdown")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Save the plan for `apply FILE`.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
+@prune_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -31,6 +40,7 @@ def command(
     output_format: str,
     out: Path | None,
     detailed_exitcode: bool,
+    prune: bool,
 ) -> None:
     """Show what an apply would do; changes nothing.
 
@@ -40,7 +50,7 @@ def command(
 
     opened, console = open_project(project, env, lang)
     moment = parse_as_of(as_of, opened.config.timezone)
-    outcome = session.plan(opened, moment)
+    outcome = session.plan(opened, moment, session.PlanOptions(prune=prune))
     report_opened(console, opened, outcome.diagnostics)
     if outcome.document is None:
         ctx.exit(code_of(outcome.diagnostics) or Code.ERROR)

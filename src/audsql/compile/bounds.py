@@ -52,7 +52,8 @@ def _listed(split: Split, cells: Iterable[int], own: Sequence[ir.Atom]) -> ir.Ex
     chosen = tuple(cells)
     if 0 not in chosen:
         return _of_cells(split, chosen)
-    listed = ir.lor(*(ir.leaf(atom) for atom in own))
+    # A bucket names nobody: it says of everybody there is whether a hash falls into it.
+    listed = ir.lor(*(ir.leaf(atom) for atom in own if not isinstance(atom, ir.Bucket)))
     named = express(split.space, listed, {rail: level for level, rail in enumerate(split.rails)})
     inside = cell_function(split, sum(1 << cell for cell in chosen))
     return own_expression(split, decision.both(split.space, inside, named)) if own else ir.NOBODY

@@ -17,7 +17,7 @@ from audsql.compile.shape import Rail, literals_of, normal, residual
 from audsql.meaning import ir
 from audsql.meaning.algebra import certain_facts
 
-__all__ = ["ATOMS_MAX", "CELLS_MAX", "Split", "TooMany", "Way", "express", "facts_of", "split"]
+__all__ = ["ATOMS_MAX", "CELLS_MAX", "Moving", "Split", "TooMany", "Way", "express", "facts_of", "moving", "split"]
 
 ATOMS_MAX = 256
 """Atoms of one delivery; a diagram is as deep as it has atoms."""
@@ -94,7 +94,7 @@ def split(expression: ir.Expression) -> Split:
     if count > ATOMS_MAX:
         raise TooMany(count)
     try:
-        return _split(_draw(form))
+        return _split(_draw(form), moving(form))
     except decision.SpaceFull:
         raise TooMany(count) from None
 
@@ -136,11 +136,11 @@ def _draw(form: ir.Expression) -> _Drawing:
     return _Drawing(Space(), form, rails, atoms, len(lines), len(lines) + len(attributes))
 
 
-def _split(drawing: _Drawing) -> Split:
+def _split(drawing: _Drawing, moved: Moving) -> Split:
     space, own_start, attribute_start = drawing.space, drawing.own_start, drawing.attribute_start
     levels = {rail: level for level, rail in enumerate(drawing.rails)}
     line_facts = facts_of(space, _of_world(drawing, "line"), levels)
-    own_facts = facts_of(space, _of_world(drawing, "own"), levels)
+    own_facts = facts_of(space, _of_world(drawing, "own"), levels, moved)
     attribute_facts, attribute_known = _attribute_facts(drawing, levels)
     meaning = express(space, drawing.form, levels)
     whole = decision.conjunction(space, (meaning, line_facts, attribute_facts, own_facts))
@@ -180,11 +180,76 @@ def _of_world(drawing: _Drawing, world: str) -> list[ir.Atom]:
     return [atom for atom in drawing.atoms.values() if atom.world == world]
 
 
-def facts_of(space: Space, atoms: Iterable[ir.Atom], levels: Mapping[Rail, int]) -> int:
-    """The assignments of these atoms that certain facts allow; each atom is true or false."""
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """Keys of own atoms that add people to a set and that take some away, some do both, some neither. Apply takes
+    what only adds as it was approved, reads what only subtracts again, and stops where what does both has changed.
+
+    `data`: all that data can change. Of what does neither it is not known here which of these happens to it."""
+
+    data: frozenset[str]
+    added: frozenset[str]
+    subtracted: frozenset[str]
+
+    def breaks_implication(self, inner: str, outer: str) -> bool:
+        return {inner, outer} <= self.data and inner not in self.added and outer not in self.subtracted
+
+    def breaks_exclusion(self, left: str, right: str) -> bool:
+        unchanged = self.added & self.subtracted
+        pair = {left, right}
+        return pair <= self.data and not pair & unchanged and not pair <= self.added
+
+
+_STILL = Moving(frozenset(), frozenset(), frozenset())
+
+
+def moving(expression: ir.Expression) -> Moving:
+    """Which own atoms an expression only grows with, and only shrinks with, whatever the others are: a list in
+    `(a EXCEPT list) EXCEPT (b EXCEPT list)` is only subtracted. A bucket depends on no data."""
+    form = normal(expression)
+    drawing = _draw(form)
+    own = [key for key, _ in drawing.rails[drawing.own_start :] if not isinstance(drawing.atoms[key], ir.Bucket)]
+    try:
+        return _monotone(drawing, own) if len(drawing.atoms) <= ATOMS_MAX else _as_written(form, own)
+    except decision.SpaceFull:
+        return _as_written(form, own)
+
+
+def _monotone(drawing: _Drawing, own: Sequence[str]) -> Moving:
+    space, levels = drawing.space, {rail: level for level, rail in enumerate(drawing.rails)}
+    function = express(space, drawing.form, levels)
+    added: set[str] = set()
+    subtracted: set[str] = set()
+    for key in own:
+        without, having = (decision.fixed(space, function, levels[(key, True)], value) for value in (0, 1))
+        if not decision.within(space, having, without):
+            added.add(key)
+        if not decision.within(space, without, having):
+            subtracted.add(key)
+    return Moving(frozenset(own), frozenset(added), frozenset(subtracted))
+
+
+def _as_written(form: ir.Expression, own: Sequence[str]) -> Moving:
+    sides: dict[bool, set[str]] = {True: set(), False: set()}
+    for atom, positive in literals_of(form):
+        sides[positive].add(atom.key)
+    return Moving(frozenset(own), frozenset(sides[True] & {*own}), frozenset(sides[False] & {*own}))
+
+
+def facts_of(space: Space, atoms: Iterable[ir.Atom], levels: Mapping[Rail, int], moved: Moving = _STILL) -> int:
+    """The assignments of these atoms that certain facts allow; each atom is true or false.
+
+    Facts that a send may break by the time it is made are no facts (specs/compile.md, `compile.moving`).
+    """
     chosen = tuple(atoms)
     truths = {atom.key: decision.variable(space, levels[(atom.key, True)]) for atom in chosen}
-    return _constrain(space, truths, *_pairs(chosen))
+    implications, exclusions = _pairs(chosen)
+    return _constrain(
+        space,
+        truths,
+        [pair for pair in implications if not moved.breaks_implication(*pair)],
+        [pair for pair in exclusions if not moved.breaks_exclusion(*pair)],
+    )
 
 
 def _constrain(

@@ -224,11 +224,12 @@ def paths(space: Space, function: int, level: int) -> Mapping[int, tuple[int, ..
 def forget(space: Space, function: int, levels: Iterable[int]) -> int:
     """True where some values of these variables make the function true."""
     for level in levels:
-        function = either(space, _fixed(space, function, level, 0), _fixed(space, function, level, 1))
+        function = either(space, fixed(space, function, level, 0), fixed(space, function, level, 1))
     return function
 
 
-def _fixed(space: Space, function: int, level: int, value: int) -> int:
+def fixed(space: Space, function: int, level: int, value: int) -> int:
+    """The function where a variable has this value."""
     return relabel(space, function, level, lambda node: _branches(space, node, level)[value])
 
 

@@ -11,7 +11,7 @@ from audsql.compile.uploads import weight
 from audsql.diag import Bag, Diagnostic, Label, error
 from audsql.meaning import ir
 from audsql.meaning.algebra import certain_facts
-from audsql.meaning.words import verbs_of
+from audsql.meaning.words import arms_of, verbs_of
 
 __all__ = ["check_project", "compile_delivery", "compile_project"]
 
@@ -42,14 +42,14 @@ def _compiled(project: ir.Project, bag: Bag, *, alike: bool) -> list[Compiled]:
         bag.add(_circle_problem([own[name] for name in cycle]))
     parts: dict[str, tuple[int, ...]] = dict.fromkeys(own, (0,))
     done: list[Compiled] = []
-    verbs = verbs_of(project)
+    verbs, arms = verbs_of(project), arms_of(project)
     sound: dict[_Shape, tuple[int, ...]] = {}
     for name in order:
         shape = _shape(own[name]) if alike else None
         if shape is not None and shape in sound:
             parts[name] = sound[shape]
             continue
-        compiled, problems = compile_one(own[name], parts, verbs)
+        compiled, problems = compile_one(own[name], parts, verbs, arms)
         bag.extend(problems)
         if compiled is not None:
             done.append(compiled)
@@ -100,7 +100,7 @@ def compile_delivery(
     `parts` gives the numbers of the sends of the deliveries that it refers to; those not in it count as one
     send, made elsewhere.
     """
-    return compile_one(delivery, parts or {}, verbs_of(project))
+    return compile_one(delivery, parts or {}, verbs_of(project), arms_of(project))
 
 
 def _used(delivery: ir.Delivery, own: Mapping[str, ir.Delivery]) -> tuple[str, ...]:

@@ -32,7 +32,8 @@ from audsql.compile.uploads import Encoding, cell_function, encodings, fewest, o
 from audsql.diag import Diagnostic, error
 from audsql.line.limits import FILTER_LEAVES_MAX, RATES, RECIPIENT_LEAVES_MAX
 from audsql.meaning import ir
-from audsql.meaning.words import Verbs, atom_words, to_words
+from audsql.meaning.minimal import minimal
+from audsql.meaning.words import Arms, Verbs, atom_words, to_words
 from audsql.source import Span
 
 __all__ = ["Compiled", "compile_one"]
@@ -40,6 +41,7 @@ __all__ = ["Compiled", "compile_one"]
 SENDS_MAX = RATES["narrowcast"][0]
 """Narrowcasts of one delivery: what LINE lets an account send within an hour."""
 _LABEL_CHARACTERS_MAX = 60
+_LABEL_ATOMS_MAX = 8
 _EXPRESSION_CHARACTERS_MAX = 400
 _SEARCHED_MAX = 4
 """Encodings of one number of uploads whose trees are searched well; the most promising at a quick look."""
@@ -65,6 +67,7 @@ class _Job:
     names: Mapping[str, Named]
     waits_for: tuple[str, ...]
     verbs: Verbs = field(default_factory=dict)
+    arms: Arms = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -75,7 +78,7 @@ class _Job:
         return self.delivery.to_span or self.delivery.span
 
     def words(self, expression: ir.Expression) -> str:
-        return to_words(expression, self.verbs)
+        return to_words(expression, self.verbs, self.arms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,11 @@ class _Cover:
         )
 
 
-def compile_one(delivery: ir.Delivery, parts: Parts, verbs: Verbs) -> tuple[Compiled | None, tuple[Diagnostic, ...]]:
+def compile_one(
+    delivery: ir.Delivery, parts: Parts, verbs: Verbs, arms: Arms
+) -> tuple[Compiled | None, tuple[Diagnostic, ...]]:
     """Compile a delivery. `parts` says how each delivery that it refers to is sent."""
-    job = _job(delivery, parts, verbs)
+    job = _job(delivery, parts, verbs, arms)
     if delivery.by == "push":
         return None, (error("AUD0407", job.span, delivery=job.name, by=delivery.by),)
     if delivery.by == "broadcast":
@@ -125,7 +130,7 @@ def compile_one(delivery: ir.Delivery, parts: Parts, verbs: Verbs) -> tuple[Comp
     return _finish(job, _multicast(job, split) if delivery.by == "multicast" else _narrowcasts(job, split))
 
 
-def _job(delivery: ir.Delivery, parts: Parts, verbs: Verbs) -> _Job:
+def _job(delivery: ir.Delivery, parts: Parts, verbs: Verbs, arms: Arms) -> _Job:
     """`friends` is true for everyone a send can reach; parts of a delivery that are never sent reached nobody."""
     decided: dict[str, ir.Expression] = {}
     names: dict[str, Named] = {}
@@ -141,7 +146,7 @@ def _job(delivery: ir.Delivery, parts: Parts, verbs: Verbs) -> _Job:
                 names[atom.key] = name
             else:
                 decided[atom.key] = ir.NOBODY
-    return _Job(delivery, ir.substitute(delivery.reach, decided), names, tuple(sorted(waits)), verbs)
+    return _Job(delivery, ir.substitute(delivery.reach, decided), names, tuple(sorted(waits)), verbs, arms)
 
 
 _Result = tuple[tuple[Send, ...], tuple[UploadFunction, ...]] | Diagnostic
@@ -339,9 +344,18 @@ def _upload(job: _Job, split: Split, mask: int, negated: bool) -> UploadFunction
         upload_key(account, expression),
         account,
         expression,
-        _shortened(job.words(expression), _LABEL_CHARACTERS_MAX),
+        _label(job, expression),
         negated,
     )
+
+
+def _label(job: _Job, expression: ir.Expression) -> str:
+    """What people know the upload by: as the function came out of the encoding where that is short, else its
+    shortest form."""
+    words = job.words(expression)
+    if len(words) > _LABEL_CHARACTERS_MAX and len(ir.atoms_of(expression)) <= _LABEL_ATOMS_MAX:
+        words = job.words(minimal(expression))
+    return _shortened(words, _LABEL_CHARACTERS_MAX)
 
 
 def _shortened(text: str, characters: int) -> str:

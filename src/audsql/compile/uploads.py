@@ -178,7 +178,8 @@ def upload_key(account: str, expression: ir.Expression) -> str:
     """The identity of an upload: equal for equal functions of own data on one account, whatever their words.
 
     The digest is over the reduced decision diagram of the function, its atoms in the order of their keys,
-    with what certain facts exclude left out.
+    with what certain facts exclude left out where no data can ever break them: deliveries whose data move
+    apart share an upload only if it is the same for both whatever happens.
     """
     atoms = ir.atoms_of(expression)
     try:
@@ -193,7 +194,8 @@ def _canonical(expression: ir.Expression, atoms: Sequence[ir.Atom]) -> str:
     space = Space()
     levels = {(atom.key, True): level for level, atom in enumerate(atoms)}
     function = express(space, normal(expression), levels)
-    function = decision.both(space, function, facts_of(space, atoms, levels))
+    still = [atom for atom in atoms if isinstance(atom, ir.Bucket)]
+    function = decision.both(space, function, facts_of(space, still, levels))
     order = [number for number in decision.nodes_below(space, function) if number > decision.TRUE]
     names = {decision.FALSE: "0", decision.TRUE: "1", **{number: f"n{index}" for index, number in enumerate(order)}}
     lines = []

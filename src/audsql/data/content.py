@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from audsql.diag import Diagnostic, error
 from audsql.source import Span
 
-__all__ = ["LINES_SHOWN_MAX", "Content", "Text", "decode", "line_list", "line_of", "open_file"]
+__all__ = ["LINES_SHOWN_MAX", "Content", "Text", "decode", "escapes", "line_list", "line_of", "open_file"]
 
 FILE_BYTES_MAX = 4_000_000_000  # what is read into memory at most
 LINES_SHOWN_MAX = 5
@@ -102,14 +102,19 @@ def _unsupported(file: str, formats: Sequence[str], span: Span | None) -> Diagno
     return error("AUD1004", span, file=file, format=kind, supported=tuple(formats)) if kind else None
 
 
+def escapes(file: str) -> bool:
+    """Whether a path is not one below a folder, whatever lies there."""
+    pure = PurePosixPath(file)
+    outside = pure.is_absolute() or ".." in pure.parts or bool(PureWindowsPath(file).drive)
+    return outside or "\0" in file or "\\" in file
+
+
 def _inside(root: Path, file: str) -> Path | None:
     """The real path of `file`, or None where it is not strictly below the folder."""
-    pure = PurePosixPath(file)
-    escapes = pure.is_absolute() or ".." in pure.parts or bool(PureWindowsPath(file).drive) or "\0" in file
-    if escapes or "\\" in file:
+    if escapes(file):
         return None
     try:
-        real, base = (root / pure).resolve(), root.resolve()
+        real, base = (root / PurePosixPath(file)).resolve(), root.resolve()
     except (OSError, RuntimeError):
         return None
     return real if base in real.parents else None

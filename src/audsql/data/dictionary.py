@@ -22,7 +22,7 @@ from audsql.data.cache import read_entry, write_entry
 from audsql.data.ids import Ids, Words, user_id_texts
 from audsql.meaning.ir import IdKind
 
-__all__ = ["Dictionary", "encode", "flush", "id_order", "id_texts", "open_dictionary"]
+__all__ = ["Dictionary", "encode", "flush", "id_order", "id_texts", "lookup", "open_dictionary"]
 
 Numbers = NDArray[np.uint32]
 _FORMAT = 1
@@ -60,6 +60,12 @@ def encode(dictionary: Dictionary, ids: Ids) -> Numbers:
     if ids.kind != "user_id":
         _keep_texts(dictionary, numbers, ids.texts)
     return numbers
+
+
+def lookup(dictionary: Dictionary, ids: Ids) -> tuple[int | None, ...]:
+    """The number of each id, None for one that the dictionary does not have; nothing is added."""
+    high, low = (ids.high, ids.low) if ids.kind == "user_id" else _words(dictionary, ids.texts)
+    return tuple(None if number == _NOT_FOUND else int(number) for number in _find(dictionary, high, low))
 
 
 def id_texts(dictionary: Dictionary, numbers: Numbers) -> list[str]:

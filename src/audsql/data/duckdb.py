@@ -8,34 +8,45 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
-from zoneinfo import ZoneInfo
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from audsql.data import cache as store
+from audsql.data.buckets import Buckets, extended, read_buckets
 from audsql.data.content import Content, open_file
+from audsql.data.declared import Declared, Wanted, declared_source, region_of, source_name, wanted_of
+from audsql.data.derived import Derived, derive, link_of
 from audsql.data.dictionary import Dictionary, encode, flush, id_order, id_texts, open_dictionary
-from audsql.data.engine import EngineFailure, Materialised, SourceFacts
-from audsql.data.files import LIST_FORMATS, TABLE_FORMATS
-from audsql.data.ids import NORMALISER_VERSION, Ids
-from audsql.data.leaves import ANYBODY, Leaf, Window, leaf_of, open_ended
+from audsql.data.engine import EngineFailure, LinkKey, Materialised, SourceFacts
+from audsql.data.ids import Ids
+from audsql.data.leaves import Window, open_ended
+from audsql.data.linkage import Links
 from audsql.data.lists import read_list
-from audsql.data.people import PeopleSet, bits_of, evaluate, numbers_of, with_bits
-from audsql.data.tables import Form, evaluate_table, read_table
+from audsql.data.people import People, PeopleSet, bits_of, evaluate, numbers_of, with_bits
+from audsql.data.shape import Shape
+from audsql.data.tables import evaluate_table, read_pairs, read_table
 from audsql.diag import Diagnostic, error, warning
-from audsql.meaning.ir import Atom, Expression, IdKind, Linked, Project, Rows, TableSource, Uploaded, UploadSource
+from audsql.meaning.ir import (
+    Atom,
+    Expression,
+    IdKind,
+    Linked,
+    Mapped,
+    Project,
+    Rows,
+    Uploaded,
+)
+from audsql.meaning.lineage import with_parts
 
 __all__ = ["DuckEngine", "open_engine"]
-
-RULES_VERSION = 1  # of reading and of conditions; part of every source digest
 
 
 def open_engine(project: Project, root: Path, cache: Path, key: bytes | None = None) -> DuckEngine:
@@ -48,39 +59,26 @@ def open_engine(project: Project, root: Path, cache: Path, key: bytes | None = N
 
 
 @dataclass(frozen=True, slots=True)
-class _Declared:
-    """A source as declared: `rules` names everything but the bytes that decides what is read."""
-
-    name: str
-    kind: Literal["upload", "table"]
-    file: str
-    formats: tuple[str, ...]
-    rules: str
-    upload: UploadSource | None
-    form: Form | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One atom of a source: the people by id column `id` that satisfy `leaf`."""
-
-    key: str
-    id: tuple[IdKind, str]
-    leaf: Leaf
-
-
-@dataclass(frozen=True, slots=True)
 class _Found:
     facts: SourceFacts
     people: PeopleSet
     warnings: tuple[Diagnostic, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _FoundLinks:
+    facts: SourceFacts
+    links: Links
+    warnings: tuple[Diagnostic, ...] = ()
+
+
 @dataclass(slots=True)
 class _Batch:
-    """The results of one `materialise`: `keep` waits to be written until the dictionaries are."""
+    """The results of one `materialise`: what waits in `keep` is written once the dictionaries are."""
 
     found: dict[str, _Found] = field(default_factory=dict)
+    links: dict[LinkKey, _FoundLinks] = field(default_factory=dict)
+    keep_links: list[tuple[str, LinkKey]] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
     keep: list[tuple[str, _Found]] = field(default_factory=list)
     latest: dict[str, int | None] = field(default_factory=dict)
@@ -96,33 +94,52 @@ class DuckEngine:
     key: bytes | None = None
     dictionaries: dict[IdKind, Dictionary] = field(default_factory=dict)
     fingerprints: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    buckets: dict[tuple[IdKind, str], Buckets] = field(default_factory=dict)
+    buckets_to_keep: set[tuple[IdKind, str]] = field(default_factory=set)
 
     def materialise(
         self, atoms: Sequence[Atom], as_of: datetime, pinned: Mapping[str, str] | None = None
     ) -> tuple[Materialised, tuple[Diagnostic, ...]]:
         """See the port. Atoms that are not own data are passed over."""
         batch = _Batch()
+        own = [atom for atom in atoms if atom.world == "own"]
         by_source: dict[str, dict[str, Atom]] = {}
-        for atom in atoms:
-            if isinstance(atom, Uploaded | Rows | Linked):
-                by_source.setdefault(_source_name(atom), {})[atom.key] = atom
+        for atom in with_parts(own):
+            if isinstance(atom, Uploaded | Rows | Linked | Mapped):
+                by_source.setdefault(source_name(atom), {})[atom.key] = atom
         for name in sorted(by_source):
-            declared = _declared(self.project, name)
-            own = [by_source[name][key] for key in sorted(by_source[name])]
-            _take_source(self, batch, declared, own, as_of, (pinned or {}).get(name))
+            declared = declared_source(self.project, name)
+            of_source = [by_source[name][key] for key in sorted(by_source[name])]
+            _take_source(self, batch, declared, of_source, as_of, (pinned or {}).get(name))
+        links = {key: one.links for key, one in sorted(batch.links.items())}
+        derived = _derive(self, own, {key: one.people for key, one in batch.found.items()}, links, {})
         _keep(self, batch)
         found = {name: batch.found[name] for name in sorted(batch.found)}
-        sources = {one.facts.name: one.facts for one in found.values()}
+        everything: list[_Found | _FoundLinks] = [batch.links[key] for key in sorted(batch.links)]
+        everything += found.values()
+        sources = {one.facts.name: one.facts for one in everything}
+        people = {**{key: one.people for key, one in found.items()}, **derived.people}
         return (
             Materialised(
                 {name: sources[name] for name in sorted(sources)},
-                {name: one.people for name, one in found.items()},
+                {key: people[key] for key in sorted(people)},
                 {name: one.facts.digest for name, one in found.items()},
+                {key: derived.losses[key] for key in sorted(derived.losses)},
+                links,
             ),
-            _distinct([*batch.problems, *(note for one in found.values() for note in one.warnings)]),
+            _distinct([*batch.problems, *(note for one in everything for note in one.warnings)]),
         )
 
-    def evaluate(self, expression: Expression, people: Mapping[str, PeopleSet]) -> PeopleSet:
+    def derive(
+        self,
+        atoms: Sequence[Atom],
+        people: Mapping[str, People],
+        read: Materialised,
+        beside: Mapping[str, PeopleSet] | None = None,
+    ) -> Mapping[str, People]:
+        return _derive(self, atoms, people, read.links, beside or {}).people
+
+    def evaluate(self, expression: Expression, people: Mapping[str, People]) -> PeopleSet:
         return evaluate(expression, people)
 
     def count(self, people: PeopleSet) -> int:
@@ -172,94 +189,24 @@ class DuckEngine:
         return PeopleSet(kind, bits_of(numbers))
 
 
-# --- what is declared -------------------------------------------------------------------------------
-
-
-def _source_name(atom: Uploaded | Rows | Linked) -> str:
-    return atom.source if isinstance(atom, Uploaded) else atom.table
-
-
-def _declared(project: Project, name: str) -> _Declared:
-    upload = next((one for one in project.uploads if one.name == name), None)
-    if upload is not None:
-        return _declared_upload(project, upload)
-    return _declared_table(project, next(one for one in project.tables if one.name == name))
-
-
-def _declared_upload(project: Project, upload: UploadSource) -> _Declared:
-    region = _region(project, upload.account)
-    form: Form | None = None
-    formats: tuple[str, ...] = LIST_FORMATS
-    if upload.column is not None:
-        ids = ((upload.id_kind, upload.column),)
-        zone = ZoneInfo(project.timezone)
-        form = Form(upload.name, upload.file, ids, None, (), region, zone, upload.span)
-        formats = (*TABLE_FORMATS, ".txt")
-    rules = _rules("upload", _ending(upload.file), upload.id_kind, upload.column, region, upload.allow_empty)
-    return _Declared(upload.name, "upload", upload.file, formats, rules, upload, form)
-
-
-def _declared_table(project: Project, table: TableSource) -> _Declared:
-    region = _region(project, "")
-    others = tuple(verb.column for verb in table.verbs if verb.column is not None)
-    zone = ZoneInfo(project.timezone)
-    form = Form(table.name, table.file, table.ids, table.time_column, others, region, zone, table.span)
-    rules = _rules("table", _ending(table.file), table.ids, table.time_column, others, region, project.timezone)
-    return _Declared(table.name, "table", table.file, TABLE_FORMATS, rules, None, form)
-
-
-def _ending(file: str) -> str:
-    return os.path.splitext(file)[1].lower()
-
-
-def _rules(*parts: object) -> str:
-    return json.dumps([RULES_VERSION, NORMALISER_VERSION, *parts])
-
-
-def _region(project: Project, account: str) -> str:
-    regions = {one.name: one.region for one in project.accounts}
-    if account in regions:
-        return regions[account]
-    return next(iter(regions.values())) if len(regions) == 1 else "jp"
-
-
-def _wanted(declared: _Declared, atoms: Sequence[Atom], as_of: datetime) -> tuple[list[_Wanted], list[Diagnostic]]:
-    wanted, problems = [], []
-    for atom in atoms:
-        if isinstance(atom, Uploaded):
-            upload = declared.upload
-            assert upload is not None
-            wanted.append(_Wanted(atom.key, (upload.id_kind, upload.column or ""), ANYBODY))
-            continue
-        form = declared.form
-        assert form is not None
-        if isinstance(atom, Rows):
-            wanted.append(_Wanted(atom.key, form.ids[0], leaf_of(atom, as_of, form.zone)))
-            continue
-        linked = next((one for one in form.ids if one[0] == "user_id"), None)
-        if linked is None:
-            problems.append(error("AUD1051", form.span, table=form.name))
-        else:
-            wanted.append(_Wanted(atom.key, linked, ANYBODY))
-    return wanted, problems
-
-
 # --- one source -------------------------------------------------------------------------------------
 
 
 def _take_source(
-    engine: DuckEngine, batch: _Batch, declared: _Declared, atoms: Sequence[Atom], as_of: datetime, pinned: str | None
+    engine: DuckEngine, batch: _Batch, declared: Declared, atoms: Sequence[Atom], as_of: datetime, pinned: str | None
 ) -> None:
     span = declared.form.span if declared.form else (declared.upload.span if declared.upload else None)
-    wanted, problems = _wanted(declared, atoms, as_of)
+    wanted, problems = wanted_of(declared, atoms, as_of)
+    links = sorted({link_of(atom) for atom in atoms if isinstance(atom, Mapped)})
     batch.problems += problems
-    content = open_file(engine.root, declared.file, declared.formats, span)
+    content = open_file(engine.root / declared.folder, declared.file, declared.formats, span)
     digest = None if isinstance(content, Diagnostic) else _digest(content, declared)
     if pinned is not None and digest != pinned:
         for one in wanted:
             found = _cached(engine, declared, one, pinned, None)
             if found is not None:
                 batch.found[one.key] = found
+        _cached_links(engine, batch, declared, links, pinned, None)
         return
     if isinstance(content, Diagnostic):
         batch.problems.append(content)
@@ -272,16 +219,23 @@ def _take_source(
             missing.append(one)
         else:
             batch.found[one.key] = found
-    if missing:
-        _read(engine, batch, declared, missing, content, digest)
+    links = _cached_links(engine, batch, declared, links, digest, content.modified)
+    if missing or links:
+        _read(engine, batch, declared, missing, links, content, digest)
 
 
-def _digest(content: Content, declared: _Declared) -> str:
+def _digest(content: Content, declared: Declared) -> str:
     return hashlib.sha256(f"{declared.rules}\n{content.digest}".encode()).hexdigest()
 
 
 def _read(
-    engine: DuckEngine, batch: _Batch, declared: _Declared, wanted: Sequence[_Wanted], content: Content, digest: str
+    engine: DuckEngine,
+    batch: _Batch,
+    declared: Declared,
+    wanted: Sequence[Wanted],
+    links: Sequence[LinkKey],
+    content: Content,
+    digest: str,
 ) -> None:
     if declared.form is None:
         _read_list(engine, batch, declared, wanted, content, digest)
@@ -291,6 +245,8 @@ def _read(
     if read.shape is None:
         return
     facts = SourceFacts(declared.name, declared.kind, digest, read.shape.records, 0, 0, read.encoding, content.modified)
+    for key in links:
+        _read_links(engine, batch, declared, key, read.shape, facts)
     for id_column in sorted({one.id for one in wanted}):
         leaves = {one.leaf.key: one.leaf for one in wanted if one.id == id_column}
         try:
@@ -315,12 +271,59 @@ def _read(
                 _put(batch, replace(one, leaf=leaf), _Found(facts, people, notes), digest)
 
 
+def _read_links(
+    engine: DuckEngine, batch: _Batch, declared: Declared, key: LinkKey, shape: Shape, facts: SourceFacts
+) -> None:
+    form, (_, kind, to) = declared.form, key
+    assert form is not None
+    columns = dict(form.ids)
+    try:
+        with store.scratch_folder(engine.cache) as scratch:
+            result = read_pairs(shape, form, (kind, columns[kind]), (to, columns[to]), scratch)
+    except OSError as failure:
+        batch.problems.append(_write_failure(failure))
+        return
+    batch.problems += result.diagnostics
+    if result.given is None or result.found is None:
+        return
+    if facts.rows and not len(result.given):
+        batch.problems.append(error("AUD1052", form.span, table=form.name, given=kind, found=to, count=facts.rows))
+        return
+    pairs = np.unique(
+        np.stack([encode(_dictionary(engine, kind), result.given), encode(_dictionary(engine, to), result.found)]),
+        axis=1,
+    )
+    links = Links(np.ascontiguousarray(pairs[0]), np.ascontiguousarray(pairs[1]))
+    facts = replace(facts, people=len(np.unique(links.found)), blank_ids=result.blank_ids)
+    facts, notes = _table_notes(declared, facts)
+    batch.links[key] = _FoundLinks(facts, links, notes)
+    batch.keep_links.append((_links_name(declared, key, facts.digest), key))
+
+
+def _derive(
+    engine: DuckEngine,
+    atoms: Sequence[Atom],
+    people: Mapping[str, People],
+    links: Mapping[LinkKey, Links],
+    beside: Mapping[str, PeopleSet],
+) -> Derived:
+    def buckets_of(kind: IdKind, salt: str, numbers: NDArray[np.uint32]) -> Buckets:
+        known = _buckets(engine, kind, salt)
+        result = extended(known, _dictionary(engine, kind), salt, numbers)
+        if result is not known:
+            engine.buckets[kind, salt] = result
+            engine.buckets_to_keep.add((kind, salt))
+        return result
+
+    return derive(atoms, people, links, buckets_of, beside)
+
+
 def _read_list(
-    engine: DuckEngine, batch: _Batch, declared: _Declared, wanted: Sequence[_Wanted], content: Content, digest: str
+    engine: DuckEngine, batch: _Batch, declared: Declared, wanted: Sequence[Wanted], content: Content, digest: str
 ) -> None:
     upload = declared.upload
     assert upload is not None
-    read = read_list(content, upload, _region(engine.project, upload.account))
+    read = read_list(content, upload, region_of(engine.project, upload.account))
     if read.ids is None:
         batch.problems += read.diagnostics
         return
@@ -332,7 +335,7 @@ def _read_list(
         _put(batch, one, _Found(facts, people, read.diagnostics), digest)
 
 
-def _table_notes(declared: _Declared, facts: SourceFacts) -> tuple[SourceFacts, tuple[Diagnostic, ...]]:
+def _table_notes(declared: Declared, facts: SourceFacts) -> tuple[SourceFacts, tuple[Diagnostic, ...]]:
     """What is worth a warning: no rows; in an upload, rows without an id and repeated ids."""
     form, upload = declared.form, declared.upload
     assert form is not None
@@ -349,7 +352,7 @@ def _table_notes(declared: _Declared, facts: SourceFacts) -> tuple[SourceFacts, 
     return facts, tuple(notes)
 
 
-def _put(batch: _Batch, one: _Wanted, found: _Found, digest: str) -> None:
+def _put(batch: _Batch, one: Wanted, found: _Found, digest: str) -> None:
     batch.found[one.key] = found
     batch.keep.append((_leaf_name(one, digest), found))
 
@@ -367,12 +370,12 @@ def _dictionary(engine: DuckEngine, kind: IdKind) -> Dictionary:
     return engine.dictionaries[kind]
 
 
-def _leaf_name(one: _Wanted, digest: str) -> str:
+def _leaf_name(one: Wanted, digest: str) -> str:
     return store.entry_name("leaf", digest, *one.id, one.leaf.key)
 
 
 def _cached(
-    engine: DuckEngine, declared: _Declared, one: _Wanted, digest: str, modified: datetime | None
+    engine: DuckEngine, declared: Declared, one: Wanted, digest: str, modified: datetime | None
 ) -> _Found | None:
     """What the cache holds of an atom on the source of this digest."""
     leaf = one.leaf
@@ -383,7 +386,13 @@ def _cached(
     entry = store.read_entry(_leaves(engine) / _leaf_name(replace(one, leaf=leaf), digest))
     if entry is None or entry.header["epoch"] not in _dictionary(engine, one.id[0]).epochs:
         return None
-    header = entry.header
+    facts, notes = _facts_from(entry.header, declared, digest, modified)
+    return _Found(facts, PeopleSet(one.id[0], BitMap.deserialize(bytes(entry.blocks[0]))), notes)
+
+
+def _facts_from(
+    header: Mapping[str, Any], declared: Declared, digest: str, modified: datetime | None
+) -> tuple[SourceFacts, tuple[Diagnostic, ...]]:
     rows, count, duplicates = header["rows"], header["people"], header["duplicates"]
     blank = header["blank_ids"]
     facts = SourceFacts(
@@ -394,7 +403,59 @@ def _cached(
         Diagnostic(code, "warning", span, tuple((name, _fact(value)) for name, value in told))
         for code, told in header["warnings"]
     ]
-    return _Found(facts, PeopleSet(one.id[0], BitMap.deserialize(bytes(entry.blocks[0]))), tuple(notes))
+    return facts, tuple(notes)
+
+
+def _facts_header(found: _Found | _FoundLinks) -> dict[str, Any]:
+    facts = found.facts
+    return {
+        "rows": facts.rows,
+        "people": facts.people,
+        "duplicates": facts.duplicates,
+        "encoding": facts.encoding,
+        "blank_ids": facts.blank_ids,
+        "warnings": [[note.code, note.facts] for note in found.warnings],
+    }
+
+
+def _links_name(declared: Declared, key: LinkKey, digest: str) -> str:
+    assert declared.form is not None
+    columns = dict(declared.form.ids)
+    return store.entry_name("links", digest, key[1], columns[key[1]], key[2], columns[key[2]])
+
+
+def _cached_links(
+    engine: DuckEngine,
+    batch: _Batch,
+    declared: Declared,
+    wanted: Sequence[LinkKey],
+    digest: str,
+    modified: datetime | None,
+) -> list[LinkKey]:
+    """Take what the cache holds of linkages on the source of this digest; the others."""
+    missing = []
+    for key in wanted:
+        entry = store.read_entry(_leaves(engine) / _links_name(declared, key, digest))
+        kinds = key[1:]
+        if entry is None or any(
+            epoch not in _dictionary(engine, kind).epochs
+            for kind, epoch in zip(kinds, entry.header["epochs"], strict=True)
+        ):
+            missing.append(key)
+            continue
+        facts, notes = _facts_from(entry.header, declared, digest, modified)
+        given, found = (np.frombuffer(block, np.uint32) for block in entry.blocks)
+        batch.links[key] = _FoundLinks(facts, Links(given, found), notes)
+    return missing
+
+
+def _buckets(engine: DuckEngine, kind: IdKind, salt: str) -> Buckets:
+    """The buckets as far as they are known."""
+    if (kind, salt) not in engine.buckets:
+        entry = store.read_entry(_leaves(engine) / store.entry_name("buckets", kind, salt))
+        good = entry is not None and entry.header["epoch"] in _dictionary(engine, kind).epochs
+        engine.buckets[kind, salt] = read_buckets(entry.blocks[0] if entry is not None and good else b"")
+    return engine.buckets[kind, salt]
 
 
 def _fact(value: str | int | list[str] | None) -> str | int | tuple[str, ...] | None:
@@ -403,33 +464,28 @@ def _fact(value: str | int | list[str] | None) -> str | int | tuple[str, ...] | 
 
 def _keep(engine: DuckEngine, batch: _Batch) -> None:
     """Write what was read to the cache: dictionaries first, then what is numbered by them."""
-    if not batch.keep:
+    if not batch.keep and not batch.keep_links and not engine.buckets_to_keep:
         return
     try:
         _guard(engine.cache)
         epochs = {kind: flush(dictionary, engine.cache) for kind, dictionary in engine.dictionaries.items()}
         for name, found in batch.keep:
-            _write_leaf(engine, name, found, epochs)
+            assert found.people.kind is not None
+            header = {"epoch": epochs[found.people.kind], **_facts_header(found)}
+            store.write_entry(_leaves(engine) / name, header, [found.people.bits.serialize()])
+        for name, key in batch.keep_links:
+            one = batch.links[key]
+            header = {"epochs": [epochs[key[1]], epochs[key[2]]], **_facts_header(one)}
+            store.write_entry(_leaves(engine) / name, header, [one.links.given.data, one.links.found.data])
+        for kind, salt in sorted(engine.buckets_to_keep):
+            path = _leaves(engine) / store.entry_name("buckets", kind, salt)
+            store.write_entry(path, {"epoch": epochs[kind]}, [engine.buckets[kind, salt].values.data])
+        engine.buckets_to_keep.clear()
         for digest, latest in batch.latest.items():
             store.write_entry(_leaves(engine) / store.entry_name("latest", digest), {"latest": latest}, [])
         store.trim(_leaves(engine))
     except OSError as failure:
         batch.problems.append(warning("AUD1048", None, reason=_reason(failure)))
-
-
-def _write_leaf(engine: DuckEngine, name: str, found: _Found, epochs: Mapping[IdKind, str]) -> None:
-    facts, people = found.facts, found.people
-    assert people.kind is not None
-    header = {
-        "epoch": epochs[people.kind],
-        "rows": facts.rows,
-        "people": facts.people,
-        "duplicates": facts.duplicates,
-        "encoding": facts.encoding,
-        "blank_ids": facts.blank_ids,
-        "warnings": [[note.code, note.facts] for note in found.warnings],
-    }
-    store.write_entry(_leaves(engine) / name, header, [people.bits.serialize()])
 
 
 def _leaves(engine: DuckEngine) -> Path:

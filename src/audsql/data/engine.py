@@ -6,16 +6,40 @@ A set of people is `People`, an opaque value of the engine; counting and compari
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from audsql.diag import Diagnostic
-from audsql.meaning.ir import Atom, Expression
+from audsql.meaning.ir import Atom, Expression, IdKind, atoms_of
+from audsql.meaning.lineage import with_parts
 
-__all__ = ["Engine", "EngineFailure", "Materialised", "People", "SourceFacts"]
+__all__ = [
+    "Engine", "EngineFailure", "LinkKey", "LinkageLoss", "Materialised", "People", "SourceFacts", "linkage_loss",
+]  # fmt: skip
 
 People = Any
+LinkKey = tuple[str, IdKind, IdKind]
+"""A table, the kind of id that goes in, the kind that comes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkageLoss:
+    """What a mapping lost: `given` ids of kind `kind` went in, `lost` of them have no counterpart in `table`,
+    `found` ids of kind `to` came out. Counts only."""
+
+    table: str
+    kind: IdKind
+    to: IdKind
+    given: int
+    lost: int
+    found: int
+
+    def to_document(self) -> dict[str, str | int]:
+        return {
+            "table": self.table, "from": self.kind, "to": self.to,
+            "given": self.given, "lost": self.lost, "found": self.found,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +73,21 @@ class EngineFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Materialised:
-    """Own atoms evaluated. `people` by atom key; `digests` the digest of the source of each atom key."""
+    """Own atoms evaluated. `people` by atom key, those that a mapped set is made of included; `digests` the
+    digest of the source of each atom key that was read. `losses`: what each mapping lost, by atom key. `links`:
+    the linkages that were read, opaque to everybody but the engine."""
 
     sources: Mapping[str, SourceFacts]
     people: Mapping[str, People]
     digests: Mapping[str, str]
+    losses: Mapping[str, LinkageLoss] = field(default_factory=dict)
+    links: Mapping[LinkKey, Any] = field(default_factory=dict)
+
+
+def linkage_loss(expression: Expression, read: Materialised) -> tuple[LinkageLoss, ...]:
+    """What the mappings of an expression lost, those inside others first."""
+    parts = with_parts(atom for atom in atoms_of(expression) if atom.world == "own")
+    return tuple(read.losses[part.key] for part in parts if part.key in read.losses)
 
 
 class Engine(Protocol):
@@ -65,6 +99,17 @@ class Engine(Protocol):
         """Evaluate own atoms. `pinned` maps source names to digests: an atom of such a source is taken
         from the cache of that digest, whatever the file holds now, and is left out of the result
         (no diagnostic) where the cache no longer has it and the file differs."""
+
+    def derive(
+        self,
+        atoms: Sequence[Atom],
+        people: Mapping[str, People],
+        read: Materialised,
+        beside: Mapping[str, People] | None = None,
+    ) -> Mapping[str, People]:
+        """The mapped sets and buckets among these atoms anew, over other sets of the atoms that were read, through
+        the linkages of `read`. `beside`: who is in a mapped set in any case. What cannot be made of these is left
+        out."""
 
     def evaluate(self, expression: Expression, people: Mapping[str, People]) -> People:
         """The set of an expression over own atoms that is false where all atoms are false."""

@@ -28,6 +28,7 @@ from audsql.meaning.ir import (
     RowCondition,
     Rows,
     Since,
+    SinceStart,
     Times,
 )
 
@@ -87,7 +88,7 @@ ANYBODY = Leaf((), ())
 
 
 def leaf_of(atom: Rows, as_of: datetime, zone: ZoneInfo) -> Leaf:
-    """The atom with `last`, `since` and `before` as instants."""
+    """The atom with `last`, `since` and `before` as instants. Raises ValueError for `since start` of a flow."""
     return Leaf(tuple(_resolved(condition, as_of, zone) for condition in atom.rows), atom.people)
 
 
@@ -99,6 +100,8 @@ def _resolved(
             return Window(_last_start(condition, as_of, zone), microseconds(as_of, zone))
         case Since(moment):
             return Window(microseconds(moment, zone), None)
+        case SinceStart():
+            raise ValueError("`since start` means something only of a person in a flow")
         case Before(moment):
             return Window(None, microseconds(moment, zone))
         case _:

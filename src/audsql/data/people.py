@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from audsql.meaning.ir import Expression, IdKind, Leaf, fold
+from audsql.meaning.ir import Expression, IdKind, Leaf, atoms_of, fold
 
-__all__ = ["NOBODY", "PeopleSet", "bits_of", "evaluate", "numbers_of", "with_bits"]
+__all__ = ["NOBODY", "Hashed", "People", "PeopleSet", "bits_of", "evaluate", "numbers_of", "with_bits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,17 @@ class PeopleSet:
 
 
 NOBODY = PeopleSet(None, BitMap())
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """Whoever's hash is in a range, by kind of id: it says something of every kind, and means the kind of the
+    sets beside it."""
+
+    by_kind: Mapping[IdKind, BitMap]
+
+
+People = PeopleSet | Hashed
 
 
 def bits_of(numbers: NDArray[np.uint32]) -> BitMap:
@@ -49,14 +60,15 @@ def with_bits(left: PeopleSet, right: PeopleSet, bits: BitMap) -> PeopleSet:
 _Side = tuple[bool, PeopleSet]
 
 
-def evaluate(expression: Expression, people: Mapping[str, PeopleSet]) -> PeopleSet:
-    """The set of an expression over these atoms.
+def evaluate(expression: Expression, people: Mapping[str, People], kind: IdKind | None = None) -> PeopleSet:
+    """The set of an expression over these atoms. `kind`: that of its ids, where it is known.
 
     Raises ValueError where it holds people outside all atoms, KeyError where an atom is not given.
     """
+    kind = kind or _kind_of(expression, people)
 
     def leaf(node: Leaf) -> _Side:
-        return False, people[node.key]
+        return False, _of_kind(people[node.key], kind)
 
     def union(sides: Sequence[_Side]) -> _Side:
         return _flip(_intersection([_flip(side) for side in sides]))
@@ -65,6 +77,17 @@ def evaluate(expression: Expression, people: Mapping[str, PeopleSet]) -> PeopleS
     if outside:
         raise ValueError("the expression holds people that no list names")
     return result
+
+
+def _kind_of(expression: Expression, people: Mapping[str, People]) -> IdKind | None:
+    sets = (people[atom.key] for atom in atoms_of(expression))
+    return next((one.kind for one in sets if isinstance(one, PeopleSet) and one.kind is not None), None)
+
+
+def _of_kind(people: People, kind: IdKind | None) -> PeopleSet:
+    if isinstance(people, PeopleSet):
+        return people
+    return NOBODY if kind is None else PeopleSet(kind, people.by_kind.get(kind, BitMap()))
 
 
 def _flip(side: _Side) -> _Side:

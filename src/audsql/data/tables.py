@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -29,7 +29,7 @@ from audsql.meaning.ir import IdKind
 from audsql.near import nearest
 from audsql.source import Span
 
-__all__ = ["Form", "TableRead", "TableResult", "evaluate_table", "read_table"]
+__all__ = ["Form", "PairsResult", "TableRead", "TableResult", "evaluate_table", "read_pairs", "read_table"]
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _BATCH = 100_000
@@ -70,6 +70,19 @@ class TableResult:
     truth: Mapping[str, NDArray[np.bool_]]
     blank_ids: int
     latest: int | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairsResult:
+    """The two ids of each row that has both, side by side, repetitions left out; `given` None: the reasons.
+
+    `blank_ids`: rows without one of the two.
+    """
+
+    given: Ids | None
+    found: Ids | None
+    blank_ids: int
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -115,20 +128,46 @@ def evaluate_table(
         return TableResult(None, {}, 0, None, problems)
     if shape.records == 0:
         return TableResult(normalise(column_of(b""), key[0]), {leaf.key: _NONE for leaf in leaves}, 0, None, ())
+    result = _with_copy(
+        lambda connection, copy: _evaluate(connection, copy, shape, form, key, leaves, needed), shape, form, scratch
+    )
+    return TableResult(None, {}, 0, None, (result,)) if isinstance(result, Diagnostic) else result
+
+
+def read_pairs(
+    shape: Shape, form: Form, given: tuple[IdKind, str], found: tuple[IdKind, str], scratch: Path
+) -> PairsResult:
+    """The pairs of two id columns (kind, column), each cell under the rules of its kind.
+
+    Raises OSError where the working copy cannot be written. Codes: AUD1013 to AUD1029, AUD1038, AUD1046.
+    """
+    if shape.records == 0:
+        none = column_of(b"")
+        return PairsResult(normalise(none, given[0]), normalise(none, found[0]), 0, ())
+    result = _with_copy(
+        lambda connection, copy: _pairs(connection, copy, shape, form, given, found), shape, form, scratch
+    )
+    return PairsResult(None, None, 0, (result,)) if isinstance(result, Diagnostic) else result
+
+
+_T = TypeVar("_T")
+
+
+def _with_copy(ask: Callable[[Any, Path], _T], shape: Shape, form: Form, scratch: Path) -> _T | Diagnostic:
+    """What is asked of a connection and a private copy of the rows; AUD1046 where the engine fails."""
     import duckdb  # costs 0.1 s of start-up, and lists do without it
 
     copy = _private_copy(shape.body, scratch)
     try:
         connection = _connect(scratch)
         try:
-            return _evaluate(connection, copy, shape, form, key, leaves, needed)
+            return ask(connection, copy)
         finally:
             connection.close()
     except duckdb.Error as failure:
-        reason = type(failure).__name__
+        return error("AUD1046", form.span, file=form.file, reason=type(failure).__name__)
     finally:
         copy.unlink(missing_ok=True)
-    return TableResult(None, {}, 0, None, (error("AUD1046", form.span, file=form.file, reason=reason),))
 
 
 _NONE = np.empty(0, np.bool_)
@@ -186,10 +225,9 @@ def _evaluate(
     numbers = {name: number for number, name in enumerate(shape.header) if name}
     id_number = numbers[unicodedata.normalize("NFC", key[1])]
     _load(connection, copy, shape, form, {id_number, *(numbers[column] for _, column in needed)})
-    rows = connection.execute("SELECT count(*) FROM raw").fetchone()[0]
-    if rows != shape.records:
-        problem = error("AUD1038", form.span, file=form.file, counted=shape.records, read=rows)
-        return TableResult(None, {}, 0, None, (problem,))
+    problems = _miscounted(connection, shape, form)
+    if problems:
+        return TableResult(None, {}, 0, None, problems)
     problems = _id_problems(connection, id_number, shape, form, key)
     texts: tuple[str, ...] = ()
     if not problems:
@@ -207,6 +245,26 @@ def _evaluate(
     return TableResult(ids, truth, blank, latest, ())
 
 
+def _pairs(
+    connection: Any, copy: Path, shape: Shape, form: Form, given: tuple[IdKind, str], found: tuple[IdKind, str]
+) -> PairsResult:
+    numbers = {name: number for number, name in enumerate(shape.header) if name}
+    columns = [numbers[unicodedata.normalize("NFC", column)] for _, column in (given, found)]
+    _load(connection, copy, shape, form, set(columns))
+    problems = _miscounted(connection, shape, form)
+    for number, key in () if problems else zip(columns, (given, found), strict=True):
+        problems += _id_problems(connection, number, shape, form, key)
+    if problems:
+        return PairsResult(None, None, 0, problems)
+    left, right = (f"c{number}" for number in columns)
+    both = f"{left} <> '' AND {right} <> ''"
+    blank = connection.execute(f"SELECT count(*) FILTER (NOT coalesce({both}, false)) FROM raw").fetchone()[0]
+    cells = connection.execute(f"SELECT DISTINCT {left}, {right} FROM raw WHERE {both} ORDER BY 1, 2").fetchall()
+    sides = [normalise(_column([row[at] for row in cells]) if cells else column_of(b""), key[0])
+             for at, key in enumerate((given, found))]  # fmt: skip
+    return PairsResult(sides[0], sides[1], blank, ())
+
+
 def _load(connection: Any, copy: Path, shape: Shape, form: Form, wanted: set[int]) -> None:
     """The wanted columns as text. Every column is declared, so that nothing is guessed."""
     columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(shape.header)))
@@ -218,6 +276,14 @@ def _load(connection: Any, copy: Path, shape: Shape, form: Form, wanted: set[int
         f" ignore_errors = false, columns = {{{columns}}})",
         [str(copy), delimiter],
     )
+
+
+def _miscounted(connection: Any, shape: Shape, form: Form) -> tuple[Diagnostic, ...]:
+    """AUD1038 where the engine counts other rows than we do."""
+    rows = connection.execute("SELECT count(*) FROM raw").fetchone()[0]
+    if rows == shape.records:
+        return ()
+    return (error("AUD1038", form.span, file=form.file, counted=shape.records, read=rows),)
 
 
 # --- ids --------------------------------------------------------------------------------------------

@@ -207,6 +207,11 @@ def _area_names() -> dict[str, str]:
 # Every accepted spelling to its code: the code itself, the English name, 東京 and 東京都.
 AREA_CODES_BY_NAME: Final[Mapping[str, str]] = MappingProxyType(_area_names())
 
+# --- LINE Ads ---------------------------------------------------------------------------------------
+
+LOOKALIKE_PERCENT_MIN: Final = 1  # LINE Ads help on look-alikes: 1-15 % or automatic
+LOOKALIKE_PERCENT_MAX: Final = 15
+
 # --- ids --------------------------------------------------------------------------------------------
 
 USER_ID_PATTERN: Final = r"U[0-9a-f]{32}"  # REF:L261, GUIDE getting-user-ids

@@ -19,7 +19,15 @@ from audsql.line.message_rules import MESSAGE, Walk
 from audsql.line.recipient import canonical_json
 from audsql.source import Span
 
-__all__ = ["check_message", "link_hosts", "message_digest", "outline", "read_messages", "text_message"]
+__all__ = [
+    "check_message",
+    "coupon_message",
+    "link_hosts",
+    "message_digest",
+    "outline",
+    "read_messages",
+    "text_message",
+]
 
 MESSAGE_DEPTH_MAX = 60
 MESSAGE_FILE_BYTES_MAX = 1_000_000
@@ -30,6 +38,11 @@ _LINK = re.compile(r"https?://[^\s\"'<>」』）]+")
 def text_message(text: str) -> dict[str, object]:
     """The message object of a plain text."""
     return {"type": "text", "text": text}
+
+
+def coupon_message(coupon: str) -> dict[str, object]:
+    """The message object of a coupon, by the id that LINE gave it. Its form is not documented."""
+    return {"type": "coupon", "couponId": coupon}
 
 
 def read_messages(
@@ -108,7 +121,9 @@ def message_digest(messages: Mapping[str, object] | Sequence[Mapping[str, object
 
 def outline(message: Mapping[str, object]) -> str:
     """One line of what a person will see: the text or the alternative text, and where its links lead."""
-    text = next((message[key] for key in ("text", "altText", "title") if isinstance(message.get(key), str)), "")
+    text = next(
+        (message[key] for key in ("text", "altText", "title", "couponId") if isinstance(message.get(key), str)), ""
+    )
     shown = " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
     if len(shown) > OUTLINE_CHARACTERS_MAX:
         shown = shown[: OUTLINE_CHARACTERS_MAX - 1] + "…"

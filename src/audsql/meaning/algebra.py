@@ -1,8 +1,8 @@
 """The algebra of sets: equal, narrower, disjoint, empty, everybody, decided exactly.
 
 An expression is a Boolean function over atoms; worlds that certain facts rule out do not count. Up to
-16 atoms it is decided by a truth table, beyond by a decision diagram; one that outgrows the stated number
-of nodes raises `Undecided` rather than guess.
+16 atoms it is decided by a truth table, beyond by a decision diagram, and where that outgrows the stated number
+of nodes, by trying every possible person up to 30 atoms. Beyond, `Undecided` is raised rather than guessed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from functools import reduce
 from operator import and_, or_
 
 from audsql.meaning import ir
+from audsql.meaning.either import spelled_out
 from audsql.meaning.facts import Facts, certain_facts
+from audsql.meaning.search import search
 from audsql.meaning.spaces import Space, Undecided, space_over
 from audsql.meaning.words import Verbs, atom_words, to_words, verbs_of
 
@@ -28,13 +30,17 @@ __all__ = [
     "difference",
     "disjoint",
     "equal",
+    "feasibility_of",
     "feasible",
+    "function_of",
     "is_empty",
     "is_everybody",
     "possible",
     "to_words",
+    "variable_order",
     "verbs_of",
     "witness",
+    "witnesses",
     "within",
 ]
 
@@ -78,20 +84,41 @@ def difference(left: ir.Expression, right: ir.Expression) -> frozenset[str] | No
 def witness(expression: ir.Expression) -> frozenset[str] | None:
     """The atoms (keys) of a possible person who is in the set; None where it is always empty.
     Raises Undecided."""
-    if isinstance(expression, ir.Constant):
-        return frozenset() if expression.value else None
-    atoms = ir.atoms_of(expression)
-    facts = certain_facts(atoms)
-    quick = _quick_witness(expression, facts)
-    if quick is not None:
-        return quick
-    space, keys = _space(expression, facts)
-    function = space.conjunction([_feasibility(space, keys, facts), _function(expression, space, keys)])
-    model = space.model(function)
-    if model is None:
-        return None
-    names = list(keys)
-    return frozenset(names[index] for index in model)
+    return witnesses((expression,))[0]
+
+
+def witnesses(targets: Sequence[ir.Expression]) -> tuple[frozenset[str] | None, ...]:
+    """For each set the atoms (keys) of a possible person in it, None where it is always empty; shared parts
+    are decided once. Raises Undecided."""
+    told = {target.key: target for target in targets}
+    written = {atom.key: atom for target in targets for atom in ir.atoms_of(target)}
+    rule = spelled_out(tuple(written.values()))
+    asked = {key: ir.land(target, rule) for key, target in told.items()}
+    atoms = {atom.key: atom for target in asked.values() for atom in ir.atoms_of(target)}
+    facts = certain_facts([atoms[key] for key in sorted(atoms)])
+    found = {key: _quick_witness(target, facts) for key, target in asked.items()}
+    opened = {key: target for key, target in asked.items() if found[key] is None and target != ir.NOBODY}
+    if opened:
+        models = _models(tuple(opened.values()), variable_order(tuple(asked.values()), facts), facts)
+        found.update(zip(opened, models, strict=True))
+    return tuple(None if (one := found[target.key]) is None else one.intersection(written) for target in targets)
+
+
+def _models(targets: Sequence[ir.Expression], order: Sequence[str], facts: Facts) -> tuple[frozenset[str] | None, ...]:
+    """One possible person of each set, by a diagram; by trying everybody where that grows too large."""
+    keys = {key: index for index, key in enumerate(order)}
+    try:
+        space = space_over(len(order))
+        functions: dict[str, int] = {}
+        feasibility = feasibility_of(space, keys, facts)
+        found: list[frozenset[str] | None] = []
+        for target in targets:
+            function = function_of(target, space, keys, functions)
+            model = space.model(space.conjunction([feasibility, function]))
+            found.append(None if model is None else frozenset(order[index] for index in model))
+        return tuple(found)
+    except Undecided:
+        return search(targets, facts)
 
 
 def constant_parts(expression: ir.Expression) -> Mapping[str, bool]:
@@ -104,7 +131,7 @@ def constant_parts(expression: ir.Expression) -> Mapping[str, bool]:
     if _all_vary(expression, _samples(expression, [atom.key for atom in atoms], facts)):
         return {}
     space, keys = _space(expression, facts)
-    feasibility = _feasibility(space, keys, facts)
+    feasibility = feasibility_of(space, keys, facts)
     functions: dict[str, int] = {}
     found: dict[str, bool] = {}
     for node in ir.nodes_of(expression):
@@ -253,29 +280,31 @@ def _all_vary(expression: ir.Expression, samples: Sequence[frozenset[str]]) -> b
 
 
 def _space(expression: ir.Expression, facts: Facts) -> tuple[Space, Mapping[str, int]]:
-    order = _variable_order(expression, facts)
+    order = variable_order((expression,), facts)
     return space_over(len(order)), {key: index for index, key in enumerate(order)}
 
 
-def _variable_order(expression: ir.Expression, facts: Facts) -> list[str]:
+def variable_order(targets: Sequence[ir.Expression], facts: Facts) -> list[str]:
     """Atoms in order of appearance, those that facts connect side by side: small diagrams need both."""
     neighbours: dict[str, list[str]] = {}
     for left, right in (*facts.implications, *facts.exclusions):
         neighbours.setdefault(left, []).append(right)
         neighbours.setdefault(right, []).append(left)
-    appearance = [node.key for node in ir.nodes_of(expression) if isinstance(node, ir.Leaf)]
+    appearance = [node.key for target in targets for node in ir.nodes_of(target) if isinstance(node, ir.Leaf)]
+    inside = set(appearance)
     order: dict[str, None] = {}
     for first in appearance:
         component, stack = {first}, [first]
         while stack and first not in order:
-            fresh = [key for key in neighbours.get(stack.pop(), ()) if key not in component]
+            fresh = [key for key in neighbours.get(stack.pop(), ()) if key in inside and key not in component]
             component.update(fresh)
             stack.extend(fresh)
         order.update(dict.fromkeys(key for key in appearance if key in component))
     return list(order)
 
 
-def _feasibility(space: Space, keys: Mapping[str, int], facts: Facts) -> int:
+def feasibility_of(space: Space, keys: Mapping[str, int], facts: Facts) -> int:
+    """The assignments of these atoms (keys with their variables) that the facts allow."""
     variable = {key: space.variable(index) for key, index in keys.items()}
     clauses = [
         space.disjunction([space.negation(variable[left]), variable[right]])
@@ -300,10 +329,11 @@ def _without_shortcuts(implications: Sequence[tuple[str, str]]) -> list[tuple[st
     return [(left, right) for left, right in implications if not follows(left, right)]
 
 
-def _function(expression: ir.Expression, space: Space, keys: Mapping[str, int]) -> int:
-    functions: dict[str, int] = {}
+def function_of(expression: ir.Expression, space: Space, keys: Mapping[str, int], functions: dict[str, int]) -> int:
+    """The expression in a space; `functions` are those of parts that are known already, new ones are added."""
     for node in ir.nodes_of(expression):
-        functions[node.key] = _step(node, functions, space, keys)
+        if node.key not in functions:
+            functions[node.key] = _step(node, functions, space, keys)
     return functions[expression.key]
 
 

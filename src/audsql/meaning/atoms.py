@@ -7,10 +7,13 @@ satisfy, or is unknown. Two atoms are the same set exactly if their `key`s are e
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
+
+from audsql.source import made_often
 
 if TYPE_CHECKING:
     from audsql.meaning.ir import Expression
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Aggregate", "Atom", "Attribute", "Before", "Bucket", "Clicked", "ColumnCompare", "ColumnGiven", "ColumnIn",
     "ColumnMissing", "Friends", "IdKind", "Last", "Latest", "Linked", "Lookalike", "Mapped", "Opened",
-    "PeopleCondition", "Received", "RemoteAudience", "RowCondition", "Rows", "Scalar", "Since", "Times", "Uploaded",
-    "World",
+    "PeopleCondition", "Received", "RemoteAudience", "RowCondition", "Rows", "Scalar", "Since", "SinceStart", "Times",
+    "Uploaded", "World",
 ]  # fmt: skip
 
 World = Literal["own", "line", "attribute"]
@@ -27,6 +30,7 @@ IdKind = Literal["user_id", "member_id", "phone", "email", "ifa"]
 Scalar = str | Decimal | datetime | bool
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class ColumnCompare:
     """Rows whose `column` compares so with `value`; a missing value satisfies none, `!=` included.
@@ -61,6 +65,7 @@ class ColumnGiven:
     column: str
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Last:
     """`last N days` (from 00:00 of the day N days before as_of, in the project's zone) or, for
@@ -78,15 +83,21 @@ class Since:
 
 
 @dataclass(frozen=True, slots=True)
+class SinceStart:
+    """Rows from the moment on at which a person entered the flow: it stands only in the sets of a flow."""
+
+
+@dataclass(frozen=True, slots=True)
 class Before:
     """Rows earlier than this instant."""
 
     moment: datetime
 
 
-RowCondition = ColumnCompare | ColumnIn | ColumnMissing | ColumnGiven | Last | Since | Before
+RowCondition = ColumnCompare | ColumnIn | ColumnMissing | ColumnGiven | Last | Since | SinceStart | Before
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Times:
     """People with so many rows left."""
@@ -121,6 +132,16 @@ def _conditions_key(conditions: tuple[RowCondition, ...] | tuple[PeopleCondition
     return ", ".join(sorted(repr(condition) for condition in conditions))
 
 
+_KEY_CHARACTERS_MAX = 400
+
+
+def _bounded(key: str) -> str:
+    """Long keys become digests: atoms inside atoms would otherwise grow with every level."""
+    if len(key) <= _KEY_CHARACTERS_MAX:
+        return key
+    return "#" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Uploaded:
     """The list `upload source`."""
@@ -133,6 +154,7 @@ class Uploaded:
         return f"uploaded({self.source})"
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Rows:
     """People of `table` with a row that satisfies all of `rows`, whose remaining rows satisfy `people`."""
@@ -146,6 +168,10 @@ class Rows:
     def __post_init__(self) -> None:
         key = f"rows({self.table}; {_conditions_key(self.rows)}; {_conditions_key(self.people)})"
         object.__setattr__(self, "key", key)
+
+    def __hash__(self) -> int:
+        # That of a text is kept; that of the conditions would be made anew each time.
+        return hash(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +202,7 @@ class Mapped:
 
     @property
     def key(self) -> str:
-        return f"mapped({self.table}; {self.kind}; {self.to}; {self.inner.key})"
+        return f"mapped({self.table}; {self.kind}; {self.to}; {_bounded(self.inner.key)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +238,7 @@ class Lookalike:
 
     @property
     def key(self) -> str:
-        return f"lookalike({self.inner.key}; {self.hundredths})"
+        return f"lookalike({_bounded(self.inner.key)}; {self.hundredths})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from audsql.diag import Bag, Label, error, fix, warning
@@ -11,12 +11,13 @@ from audsql.line.limits import AGE_TIERS, FRIEND_FOR_TIERS_DAYS, GENDERS, OSES
 from audsql.meaning import ir, values
 from audsql.meaning.conditions import people_conditions, row_conditions, unique_sorted
 from audsql.meaning.names import BUILT_IN, REMOTE_KINDS, Symbols, fix_near, nearest, written
-from audsql.source import Span
+from audsql.source import Span, made_often
 from audsql.syntax import ast
 
 __all__ = ["Meaning", "Scope", "lower_call"]
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What an expression means. `expression` None: unknown, because of an error that has been told.
@@ -47,6 +48,9 @@ class Scope:
     verbs: Mapping[str, ir.Verb]
     deliveries: Mapping[str, ir.Delivery]
     audiences: Mapping[str, Meaning]
+    splits: Mapping[str, ir.Split] = field(default_factory=dict)
+    in_flow: bool = False
+    """Whether `since start` means something: in the branches and the exit of a flow."""
 
     @property
     def region(self) -> str | None:
@@ -70,15 +74,12 @@ _EXAMPLES = {
 
 
 def lower_call(call: ast.Call, scope: Scope, bag: Bag) -> Meaning:
-    """The meaning of `name(…)`: a built-in atom, a verb, or a table."""
+    """The meaning of `name(…)`: a built-in atom, a verb, or a table; not `sample` and `lookalike`."""
     name = call.name.text
     if name in _BUILT_IN_CALLS:
         return _BUILT_IN_CALLS[name](call, scope, bag)
     if name in REMOTE_KINDS:
         return _remote(call, scope, bag)
-    if name in ("sample", "lookalike"):
-        bag.add(error("AUD0315", call.span, feature=name))
-        return UNKNOWN
     symbol = scope.symbols.get(name)
     if symbol is not None and symbol.broken:
         return UNKNOWN
@@ -184,7 +185,7 @@ def _rows(call: ast.Call, scope: Scope, bag: Bag) -> Meaning:
     column = verb.column if verb else None
     first = _verb_condition(call, column, scope, bag)
     conditions = call.arguments.conditions
-    rows = row_conditions(conditions, table, scope.zone, call, bag)
+    rows = row_conditions(conditions, table, scope.zone, call, bag, in_flow=scope.in_flow)
     people = people_conditions(conditions, table, scope.zone, call, bag)
     if any(item.severity == "error" for item in bag.items[told:]):
         return Meaning(None, table.ids[0][0])

@@ -12,6 +12,8 @@ from audsql.meaning import ir, values
 from audsql.meaning.calls import Scope
 from audsql.meaning.conditions import date_words
 from audsql.meaning.expressions import lower
+from audsql.meaning.names import unknown_parameter
+from audsql.meaning.splits import arm_bucket
 from audsql.source import Span
 from audsql.syntax import ast
 
@@ -20,11 +22,15 @@ __all__ = ["CountCase", "ExpectCase", "GivenCase", "ProveCase", "TestCase", "low
 
 @dataclass(frozen=True, slots=True)
 class GivenCase:
-    """`people` are in the set. Several `atoms` are the tiers of one range: each person is in one of them."""
+    """`people` are in the set. Several `atoms` are the tiers of one range: each person is in one of them.
+
+    Of an arm, `atoms` is its bucket and `within` the split set, which its people are in by other givens.
+    """
 
     atoms: tuple[ir.Atom, ...]
     people: frozenset[str]
     span: Span
+    within: ir.Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def lower_test(test: ast.Test, scope: Scope, bag: Bag) -> TestCase:
     for item in test.items:
         match item:
             case ast.TestAt(moment=ast.Word() as word):
-                told.add(error("AUD0315", word.span, feature=word.text))
+                told.add(unknown_parameter(word))
                 lowered = None
             case ast.TestAt(moment=ast.DateTime() as moment):
                 at = values.moment(moment, scope.zone)
@@ -104,11 +110,26 @@ def _given(item: ast.Given, scope: Scope, bag: Bag) -> GivenCase | None:
     people = _people(item.people, bag)
     if expression is None or people is None or (len(bag.items) > before and _any_error(bag.items[before:])):
         return None
+    arm = _arm(item.atom, scope)
+    if arm is not None:
+        return GivenCase((arm[1],), people, item.span, arm[0].expression)
+    if isinstance(item.atom, ast.Call) and item.atom.name.text == "sample":
+        bag.add(error("AUD0389", item.atom.span))
+        return None
     atoms = _atoms(item.atom, expression)
     if not atoms:
         bag.add(error("AUD0904", item.atom.span))
         return None
     return GivenCase(atoms, people, item.span)
+
+
+def _arm(written: ast.Expression, scope: Scope) -> tuple[ir.Split, ir.Bucket] | None:
+    """The split and the bucket of an arm that is written; nothing for an arm of 100%."""
+    if not isinstance(written, ast.Reference) or written.member is None:
+        return None
+    split = scope.splits.get(written.name.text)
+    bucket = arm_bucket(split, written.member.text) if split else None
+    return (split, bucket) if split and bucket else None
 
 
 def _any_error(items: Sequence[Diagnostic]) -> bool:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from audsql.diag import Bag, Label, error
 from audsql.meaning import ir, values
+from audsql.meaning.names import unknown_parameter
 from audsql.source import Span
 from audsql.syntax import ast
 
@@ -24,17 +25,25 @@ def unique_sorted(items: Iterable[T]) -> tuple[T, ...]:
 
 
 def row_conditions(
-    conditions: Sequence[ast.Condition], table: ir.TableSource, zone: tzinfo, call: ast.Call, bag: Bag
+    conditions: Sequence[ast.Condition],
+    table: ir.TableSource,
+    zone: tzinfo,
+    call: ast.Call,
+    bag: Bag,
+    *,
+    in_flow: bool = False,
 ) -> tuple[ir.RowCondition, ...]:
-    """The conditions that filter rows; conditions on people are passed over."""
-    found = (_row_condition(condition, table, zone, bag) for condition in conditions)
+    """The conditions that filter rows; conditions on people are passed over. `in_flow`: `since start` may stand."""
+    found = (_row_condition(condition, table, zone, in_flow, bag) for condition in conditions)
     for condition in conditions:
         if isinstance(condition, ast.ThresholdCondition):
             bag.add(error("AUD0325", condition.span, call=call.name.text))
     return tuple(condition for condition in found if condition is not None)
 
 
-def _row_condition(condition: ast.Condition, table: ir.TableSource, zone: tzinfo, bag: Bag) -> ir.RowCondition | None:
+def _row_condition(
+    condition: ast.Condition, table: ir.TableSource, zone: tzinfo, in_flow: bool, bag: Bag
+) -> ir.RowCondition | None:
     match condition:
         case ast.CompareCondition(column=column, operator=operator, value=value):
             scalar = _scalar(value, column.text, zone, bag)
@@ -45,14 +54,16 @@ def _row_condition(condition: ast.Condition, table: ir.TableSource, zone: tzinfo
         case ast.MissingCondition(column=column, given=given):
             return ir.ColumnGiven(column.text) if given else ir.ColumnMissing(column.text)
         case ast.SinceCondition(moment=ast.Word("start")):
-            bag.add(error("AUD0315", condition.span, feature="since start"))
-            return None
+            if not in_flow:
+                bag.add(error("AUD0256", condition.span))
+                return None
+            return ir.SinceStart() if _has_time(table, condition.span, bag) else None
         case (
             ast.LastCondition(duration=ast.Word() as word)
             | ast.SinceCondition(moment=ast.Word() as word)
             | ast.BeforeCondition(moment=ast.Word() as word)
         ):
-            bag.add(error("AUD0315", word.span, feature=word.text))
+            bag.add(unknown_parameter(word))
             return None
         case ast.LastCondition(duration=ast.Duration() as duration):
             return _last(duration) if _has_time(table, condition.span, bag) else None
@@ -112,7 +123,7 @@ def _people_conditions(
     for condition in conditions:
         match condition:
             case ast.TimesCondition(count=ast.Word() as word):
-                bag.add(error("AUD0315", word.span, feature=word.text))
+                bag.add(unknown_parameter(word))
             case ast.TimesCondition(bound=bound, count=int() as count):
                 if bound == "at least" and count < 1:
                     bag.add(error("AUD0308", condition.span, what="at least", minimum=1))

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from math import ceil
 from typing import TypeVar
 
 from audsql.diag import Bag, Label, error
 from audsql.meaning import values
 from audsql.meaning.conditions import date_words
-from audsql.meaning.names import fix_near, nearest
+from audsql.meaning.names import fix_near, nearest, unknown_parameter
 from audsql.source import Span
 from audsql.syntax import ast
 
@@ -45,11 +46,18 @@ ENTRIES: Mapping[str, Mapping[str, str]] = {
     "message": {
         "text": 'text: "..."',
         "file": 'file: "messages/sale.json"',
+        "template": 'template: "{{ name }}, welcome"',
+        "table": "table: members",
+        "coupon": 'coupon: "01JYNW8JMQVFBNWF1APF8Z3FS7"',
     },
     "delivery": {
         "to": "to: friends EXCEPT uploaded(buyers)",
         "send": "send: sale_card",
         "at": "at: 2026-12-01 10:00",
+        "every": "every: monday 10:00",
+        "from": "from: 2026-12-01",
+        "until": "until: 2027-03-31",
+        "catch_up": "catch_up: once",
         "by": "by: narrowcast",
         "limit": "limit: 1000",
         "expect": "expect: 60..90 people",
@@ -64,8 +72,6 @@ ENTRIES: Mapping[str, Mapping[str, str]] = {
 # Keys that the language has and this version does not.
 UNSUPPORTED: Mapping[str, frozenset[str]] = {
     "table": frozenset({"query"}),
-    "message": frozenset({"template", "coupon"}),
-    "delivery": frozenset({"every", "from", "until", "catch_up"}),
 }
 
 _FLAGS: Mapping[str, frozenset[str]] = {
@@ -76,13 +82,16 @@ _FLAGS: Mapping[str, frozenset[str]] = {
 
 @dataclass(slots=True)
 class Reader:
-    """The entries of one block by key. `broken` once an error of this block has been told."""
+    """The entries of one block by key. `broken` once an error of this block has been told, `incomplete` where an
+    entry is missing."""
 
     block: ast.Block
     entries: Mapping[str, ast.Entry]
     zone: tzinfo
     bag: Bag
     broken: bool = False
+    unknown: bool = False
+    incomplete: bool = False
 
     def example(self, key: str) -> str:
         return ENTRIES[self.block.kind][key]
@@ -91,10 +100,13 @@ class Reader:
         return self.entries.get(key)
 
     def require(self, key: str) -> None:
-        """Tell that the entry is missing, if it is."""
+        """Tell that the entry is missing, if it is; an entry of an unknown name has been told and may be it."""
         if key not in self.entries:
             name = self.block.name
             self.fail()
+            self.incomplete = True
+            if self.unknown:
+                return
             self.bag.add(
                 error(
                     "AUD0301",
@@ -162,6 +174,8 @@ class Reader:
         entry = self.get(key)
         if entry is None:
             return None
+        if self._unknown(entry):
+            return None
         if not isinstance(entry.value, ast.Number) or entry.value.value != int(entry.value.value):
             self.wrong(entry)
             return None
@@ -171,16 +185,39 @@ class Reader:
             return None
         return int(entry.value.value)
 
-    def moment(self, key: str) -> datetime | None:
-        """A date with a time of day, as an instant."""
+    def _unknown(self, entry: ast.Entry) -> bool:
+        """Tell of a word where only a parameter could give the value."""
+        if not isinstance(entry.value, ast.Word):
+            return False
+        self.fail()
+        self.bag.add(unknown_parameter(entry.value))
+        return True
+
+    def hours(self, key: str) -> int | None:
+        """A duration in hours, at least one, rounded up."""
         entry = self.get(key)
-        if entry is None:
+        if entry is None or self._unknown(entry):
+            return None
+        if not isinstance(entry.value, ast.Duration):
+            self.wrong(entry)
+            return None
+        if entry.value.amount < 1:
+            self.fail()
+            self.bag.add(error("AUD0308", _place(entry), what=key, minimum=1))
+            return None
+        hours = {"minute": 1 / 60, "hour": 1, "day": 24, "week": 7 * 24}[entry.value.unit]
+        return ceil(entry.value.amount * hours)
+
+    def moment(self, key: str, *, needs_time: bool = True) -> datetime | None:
+        """A date as an instant, with a time of day where `needs_time`, else at 00:00 without one."""
+        entry = self.get(key)
+        if entry is None or self._unknown(entry):
             return None
         if not isinstance(entry.value, ast.DateTime):
             self.wrong(entry)
             return None
         written = date_words(entry.value)
-        if entry.value.hour is None:
+        if entry.value.hour is None and needs_time:
             self.fail()
             self.bag.add(error("AUD0306", _place(entry), date=written))
             return None
@@ -210,6 +247,7 @@ def reader(block: ast.Block, zone: tzinfo, bag: Bag) -> Reader:
             found[key] = entry
         else:
             result.fail()
+            result.unknown = True
             _unknown_key(entry, block, bag)
     for flag in block.flags:
         if flag.text not in _FLAGS.get(block.kind, ()):
@@ -233,6 +271,6 @@ def _unknown_key(entry: ast.Entry, block: ast.Block, bag: Bag) -> None:
             entry=key,
             statement=block.kind,
             near=near,
-            entries=tuple(sorted(known)),
+            entries=() if near else tuple(sorted(known)),
         )
     )

@@ -20,6 +20,8 @@ from audsql.meaning import ir
 __all__ = ["Facts", "certain_facts"]
 
 _EXCLUSIVE_FAMILIES = ("age", "friend_for", "gender", "os")
+_MAPPED_DEPTH_MAX = 3
+_MAPPED_ATOMS_MAX = 12
 _HOURS_A_DAY = 24
 _MINUTES_AN_HOUR = 60
 
@@ -69,6 +71,10 @@ def _group(atom: ir.Atom) -> tuple[str, ...] | None:
             return ("clicked", delivery)
         case ir.Attribute(family) if family in _EXCLUSIVE_FAMILIES:
             return ("attribute", family)
+        case ir.Mapped(table) | ir.Linked(table):
+            return ("linkage", table)
+        case ir.Bucket(salt):
+            return ("bucket", salt)
         case _:
             return None
 
@@ -83,8 +89,49 @@ def _relation(left: ir.Atom, right: ir.Atom) -> tuple[bool, bool, bool]:
             return right.url is None, left.url is None, False
         case ir.Attribute(), ir.Attribute():
             return False, False, left.value != right.value
+        case ir.Mapped(), ir.Linked():
+            return left.to == "user_id", False, False
+        case ir.Linked(), ir.Mapped():
+            return False, right.to == "user_id", False
+        case ir.Mapped(), ir.Mapped():
+            return _mapped_relation(left, right)
+        case ir.Bucket(), ir.Bucket():
+            forth = right.low <= left.low and left.high <= right.high
+            back = left.low <= right.low and right.high <= left.high
+            return forth, back, left.high <= right.low or right.high <= left.low
         case _:
             return False, False, False
+
+
+# --- mapped sets ------------------------------------------------------------------------------------
+
+
+def _mapped_relation(left: ir.Mapped, right: ir.Mapped) -> tuple[bool, bool, bool]:
+    """A mapped set grows with what it is made of. Sets that are apart need not stay so: one person, two telephones.
+
+    Nothing is claimed of sets that are too large or too deep to look into.
+    """
+    if (left.kind, left.to) != (right.kind, right.to) or max(_depth(left), _depth(right)) > _MAPPED_DEPTH_MAX:
+        return False, False, False
+    if len({atom.key for one in (left, right) for atom in ir.atoms_of(one.inner)}) > _MAPPED_ATOMS_MAX:
+        return False, False, False
+    # Not above: the algebra itself asks for facts.
+    from audsql.meaning import algebra
+
+    try:
+        return algebra.within(left.inner, right.inner), algebra.within(right.inner, left.inner), False
+    except algebra.Undecided:
+        return False, False, False
+
+
+def _depth(atom: ir.Mapped) -> int:
+    """How many mappings stand inside each other, as far as it matters."""
+    depth, level = 0, {atom.key: atom}
+    while level and depth <= _MAPPED_DEPTH_MAX:
+        depth += 1
+        parts = [part for one in level.values() for part in ir.atoms_of(one.inner)]
+        level = {part.key: part for part in parts if isinstance(part, ir.Mapped)}
+    return depth
 
 
 # --- rows of one table ------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from audsql.meaning.atoms import (
     Rows,
     Scalar,
     Since,
+    SinceStart,
     Times,
     Uploaded,
     World,
@@ -71,6 +72,7 @@ from audsql.meaning.project import (
     UploadSource,
     Verb,
 )
+from audsql.source import made_often
 
 __all__ = [
     "Account", "Aggregate", "And", "Atom", "Attribute", "Audience", "Before", "Bucket", "Cap", "Clicked",
@@ -78,8 +80,8 @@ __all__ = [
     "ExcludePolicy", "Expression", "Flow", "Friends", "IdKind", "Last", "Latest", "Leaf", "Linked", "Lookalike",
     "Mapped", "Message", "Moved", "NOBODY", "Not", "Opened", "Or", "PeopleCondition", "Priority", "Project", "Quiet",
     "Received", "RemoteAudience", "Removed", "RequireMeasure", "RequireWithin", "Requirement", "RowCondition", "Rows",
-    "Scalar", "Since", "Split", "SplitArm", "TableSource", "TemplateField", "Times", "UploadSource", "Uploaded",
-    "Verb", "World", "atoms_of", "children", "evaluate", "fold", "land", "leaf", "lnot", "lor", "nodes_of",
+    "Scalar", "Since", "SinceStart", "Split", "SplitArm", "TableSource", "TemplateField", "Times", "UploadSource",
+    "Uploaded", "Verb", "World", "atoms_of", "children", "evaluate", "fold", "land", "leaf", "lnot", "lor", "nodes_of",
     "substitute",
 ]  # fmt: skip
 
@@ -108,6 +110,7 @@ class Constant(_Node):
         object.__setattr__(self, "key", "everybody" if self.value else "nobody")
 
 
+@made_often
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaf(_Node):
     atom: Atom
@@ -117,6 +120,7 @@ class Leaf(_Node):
         object.__setattr__(self, "key", self.atom.key)
 
 
+@made_often
 @dataclass(frozen=True, slots=True, eq=False)
 class Not(_Node):
     operand: Expression
@@ -126,6 +130,7 @@ class Not(_Node):
         object.__setattr__(self, "key", _bounded(f"NOT {self.operand.key}"))
 
 
+@made_often
 @dataclass(frozen=True, slots=True, eq=False)
 class And(_Node):
     """Intersection of two or more."""
@@ -137,6 +142,7 @@ class And(_Node):
         object.__setattr__(self, "key", _bounded("(" + " AND ".join(o.key for o in self.operands) + ")"))
 
 
+@made_often
 @dataclass(frozen=True, slots=True, eq=False)
 class Or(_Node):
     """Union of two or more."""
@@ -228,9 +234,13 @@ def nodes_of(expression: Expression) -> tuple[Expression, ...]:
     return tuple(order.values())
 
 
-@lru_cache(maxsize=4_096)
 def atoms_of(expression: Expression) -> tuple[Atom, ...]:
     """The distinct atoms of an expression, sorted by key."""
+    return (expression.atom,) if isinstance(expression, Leaf) else _atoms_below(expression)
+
+
+@lru_cache(maxsize=4_096)
+def _atoms_below(expression: Expression) -> tuple[Atom, ...]:
     found = {node.key: node.atom for node in nodes_of(expression) if isinstance(node, Leaf)}
     return tuple(found[key] for key in sorted(found))
 

@@ -42,7 +42,7 @@ def _constant(everybody: bool, span: Span, what: str, name: str) -> Diagnostic:
 
 def _constant_parts(written: ast.Expression, lowered: Lowered, constants: Mapping[str, bool], bag: Bag) -> None:
     """The outermost written parts that are constant; a name or a call alone has been told elsewhere."""
-    if lowered.expression is None:
+    if lowered.expression is None or not any(children_of(node) for node in children_of(written)):
         return
     meaning = {id(node): expression for node, expression in lowered.parts}
     decided = {node.key for node in ir.nodes_of(lowered.expression)}
@@ -63,8 +63,9 @@ def _constant_parts(written: ast.Expression, lowered: Lowered, constants: Mappin
 
 def _negated_attributes(written: ast.Expression, lowered: Lowered) -> Iterator[Diagnostic]:
     """NOT and EXCEPT of what LINE only estimates: whether people it knows nothing of are included is open."""
-    meaning = {id(node): expression for node, expression in lowered.parts}
-    for node in _negated(written):
+    negated = tuple(_negated(written))
+    meaning = {id(node): expression for node, expression in lowered.parts} if negated else {}
+    for node in negated:
         expression = meaning.get(id(node))
         if expression is None:
             continue
@@ -78,13 +79,14 @@ def _negated(written: ast.Expression) -> Iterator[ast.Expression]:
     stack: list[ast.Expression] = [written]
     while stack:
         node = stack.pop()
+        parts = children_of(node)
         excluded: set[int] = set()
         if isinstance(node, ast.Not):
             excluded.add(id(node.operand))
-        if isinstance(node, ast.Chain):
-            pairs = zip(node.operators, node.operands[1:], strict=False)
+        if isinstance(node, ast.Chain) and "EXCEPT" in node.operators:
+            pairs = zip(node.operators, parts[1:], strict=False)
             excluded.update(id(operand) for operator, operand in pairs if operator == "EXCEPT")
-        for child in children_of(node):
+        for child in parts:
             if id(child) in excluded:
                 yield child
             else:

@@ -15,12 +15,19 @@ from audsql.diag import Bag, Diagnostic, Label, error, has_errors
 from audsql.meaning import ir
 from audsql.meaning.calls import Meaning, Scope
 from audsql.meaning.cases import TestCase, lower_test
+from audsql.meaning.expand import NO_INPUTS, Expanded, Inputs, expand, expand_expression, in_folders
 from audsql.meaning.expressions import Lowered, lower
+from audsql.meaning.flows import lower_flow
 from audsql.meaning.lint import check_expression
-from audsql.meaning.names import Symbols, declare
-from audsql.meaning.order import Circle, order, references
-from audsql.meaning.reach import Rule, check_uses, lower_rules, lower_to
+from audsql.meaning.moves import lower_moved, lower_removed
+from audsql.meaning.names import Symbol, Symbols, declare
+from audsql.meaning.order import Circle, Ordering, order, references
+from audsql.meaning.policies import Policies, Rule, check_uses, lower_policies
+from audsql.meaning.priority import Ranking, edges_of, lower_priorities, standing_of
+from audsql.meaning.reach import Earlier, lower_to
+from audsql.meaning.splits import lower_split
 from audsql.meaning.statements import lower_account, lower_delivery, lower_message, lower_table, lower_upload
+from audsql.meaning.types import deep_atoms
 from audsql.meaning.values import zone_of
 from audsql.source import Span
 from audsql.syntax import ast
@@ -28,6 +35,7 @@ from audsql.syntax.text import expression_text
 
 __all__ = ["Analysis", "TestCase", "analyse", "lower_expression"]
 
+S = TypeVar("S", bound=ast.Statement)
 T = TypeVar("T")
 
 
@@ -38,31 +46,30 @@ class Analysis:
     project: ir.Project
     tests: tuple[TestCase, ...]
     scope: Scope = field(repr=False)
+    expanded: Expanded = field(default=Expanded(()), repr=False)
 
 
-def analyse(files: tuple[ast.File, ...], *, name: str, timezone: str) -> tuple[Analysis, tuple[Diagnostic, ...]]:
+def analyse(
+    files: tuple[ast.File, ...], *, name: str, timezone: str, inputs: Inputs = NO_INPUTS
+) -> tuple[Analysis, tuple[Diagnostic, ...]]:
     """The meaning of a project's files, and everything that is wrong with them, in order of place.
 
-    `timezone` is an IANA name. Statements with errors are left out of the result.
+    `timezone` is an IANA name; `inputs`: what parameters are given and the files that are used. Statements
+    with errors are left out of the result.
     """
     bag = Bag()
+    expanded = expand(files, inputs)
+    files = expanded.files
+    bag.extend(expanded.diagnostics)
     symbols = declare(files, bag)
     sources = _sources(symbols, zone_of(timezone), bag)
-    meanings: dict[str, Meaning] = {}
-    scope = replace(sources.scope, audiences=meanings)
-    ordering = order(_needs(symbols))
+    rankings = lower_priorities(_written(files, ast.Priority), symbols, sources.scope.deliveries, bag)
+    ordering = order(_needs(symbols, rankings))
     for circle in ordering.circles:
-        bag.add(_circle_problem(circle))
-    audiences: list[ir.Audience] = []
-    for one in ordering.order:
-        node = symbols.names[one].node
-        if isinstance(node, ast.Audience):
-            lowered = lower(node.expression, scope, bag)
-            meanings[one] = lowered.meaning
-            audiences.extend(_audience(node, lowered, scope, bag))
-    rules = lower_rules(_policies(symbols), scope, bag)
-    deliveries = _deliveries(symbols, set(ordering.order), rules, scope, bag)
-    tests = _tests(files, scope, bag)
+        bag.add(_circle_problem(circle, rankings))
+    scope, audiences = _sets(symbols, ordering, sources.scope, bag)
+    policies = lower_policies(_policies(symbols), scope, bag)
+    moved = _written(files, ast.Moved)
     project = ir.Project(
         name=name,
         timezone=timezone,
@@ -70,19 +77,61 @@ def analyse(files: tuple[ast.File, ...], *, name: str, timezone: str) -> tuple[A
         uploads=_by_name(scope.uploads),
         tables=_by_name(scope.tables),
         messages=_by_name(sources.messages),
-        audiences=tuple(sorted(audiences, key=lambda audience: audience.name)),
-        deliveries=deliveries,
-        policies=_policy_values(rules),
+        audiences=audiences,
+        deliveries=_deliveries(symbols, ordering, policies, rankings, scope, bag),
+        policies=_policy_values(policies.excludes),
+        splits=_by_name(scope.splits),
+        requirements=policies.requirements,
+        priorities=tuple(ranking.priority for ranking in rankings),
+        flows=_flows(symbols, policies, scope, bag),
+        moved=lower_moved(moved, symbols, bag),
+        removed=lower_removed(_written(files, ast.Removed), moved, symbols, bag),
     )
-    return Analysis(project, tests, scope), bag.sorted()
+    tests = _tests(files, scope, bag)
+    project = in_folders(project, expanded.folders)
+    _check_uncalled(expanded.uncalled, scope, bag)
+    return Analysis(project, tests, scope, expanded), bag.sorted()
+
+
+def _check_uncalled(expressions: Sequence[ast.Expression], scope: Scope, bag: Bag) -> None:
+    """The names in audiences with parameters that nothing calls."""
+    found = Bag()
+    for expression in expressions:
+        lower(expression, scope, found)
+    bag.extend(problem for problem in found.items if problem.code.startswith("AUD02"))
+
+
+def _written(files: Sequence[ast.File], kind: type[S]) -> tuple[S, ...]:
+    """The statements of that kind, in the order of files and places."""
+    return tuple(
+        statement
+        for file in sorted(files, key=lambda file: file.path)
+        for statement in file.statements
+        if isinstance(statement, kind)
+    )
 
 
 def lower_expression(expression: ast.Expression, analysis: Analysis) -> tuple[ir.Expression, tuple[Diagnostic, ...]]:
     """What an expression means in the project; nobody where it has errors."""
     bag = Bag()
-    lowered = lower(expression, analysis.scope, bag)
+    filled, audiences = expand_expression(expression, analysis.expanded, bag)
+    if filled is None:
+        return ir.NOBODY, bag.sorted()
+    scope = _with_audiences(analysis.scope, audiences, bag) if audiences else analysis.scope
+    lowered = lower(filled, scope, bag)
     known = lowered.expression is not None and not has_errors(bag.items)
     return (lowered.expression if known and lowered.expression is not None else ir.NOBODY), bag.sorted()
+
+
+def _with_audiences(scope: Scope, audiences: Sequence[ast.Audience], bag: Bag) -> Scope:
+    """The scope with more audiences, each after those that it needs."""
+    symbols = {node.name.text: Symbol("audience", node.name.text, node.name.span, node) for node in audiences}
+    meanings = dict(scope.audiences)
+    scope = replace(scope, symbols=replace(scope.symbols, names={**scope.symbols.names, **symbols}), audiences=meanings)
+    nodes = {node.name.text: node for node in audiences}
+    for name in order({name: references(node.expression) for name, node in nodes.items()}).order:
+        meanings[name] = lower(nodes[name].expression, scope, bag).meaning
+    return scope
 
 
 # --- sources ----------------------------------------------------------------------------------------
@@ -115,7 +164,7 @@ def _sources(symbols: Symbols, zone: tzinfo, bag: Bag) -> _Sources:
             uploads[name] = upload
         elif block.kind == "table" and (table := lower_table(block, zone, bag)):
             tables[name] = table
-        elif block.kind == "message" and (message := lower_message(block, zone, bag)):
+        elif block.kind == "message" and (message := lower_message(block, symbols, zone, bag)):
             messages[name] = message
         elif block.kind == "delivery" and (delivery := lower_delivery(block, symbols, accounts, zone, bag)):
             deliveries[name] = delivery
@@ -132,8 +181,10 @@ def _by_name(values: Mapping[str, T]) -> tuple[T, ...]:
 # --- order ------------------------------------------------------------------------------------------
 
 
-def _needs(symbols: Symbols) -> dict[str, dict[str, Span]]:
-    """What each audience and delivery refers to; a delivery also refers to what its policies do."""
+def _needs(symbols: Symbols, rankings: Sequence[Ranking]) -> dict[str, dict[str, Span]]:
+    """What each audience, split and delivery refers to; a delivery also refers to what its policies do, and to
+    those that go first."""
+    first = edges_of(rankings)
     policies = [
         (rule, references(rule.expression))
         for policy in _policies(symbols)
@@ -142,10 +193,10 @@ def _needs(symbols: Symbols) -> dict[str, dict[str, Span]]:
     ]
     needs: dict[str, dict[str, Span]] = {}
     for name, symbol in symbols.names.items():
-        if isinstance(symbol.node, ast.Audience):
+        if isinstance(symbol.node, ast.Split) or (isinstance(symbol.node, ast.Audience) and not symbol.node.parameters):
             needs[name] = references(symbol.node.expression)
         elif isinstance(symbol.node, ast.Block) and symbol.kind == "delivery":
-            needs[name] = _delivery_needs(symbol.node, policies)
+            needs[name] = {**first.get(name, {}), **_delivery_needs(symbol.node, policies)}
     return needs
 
 
@@ -166,13 +217,46 @@ def _delivery_needs(
     return found
 
 
-def _circle_problem(circle: Circle) -> Diagnostic:
+def _circle_problem(circle: Circle, rankings: Sequence[Ranking]) -> Diagnostic:
     labels = [Label(place, "next") for place in circle.places[1:]]
     path = " -> ".join((*circle.names, circle.names[0]))
+    ranked = {place for ranking in rankings for place in ranking.places}
+    if ranked.issuperset(circle.places):
+        return error("AUD0380", circle.places[0], labels=labels, delivery=circle.names[0], path=path)
     return error("AUD0210", circle.places[0], labels=labels, name=circle.names[0], path=path)
 
 
 # --- audiences, policies, deliveries, tests ---------------------------------------------------------
+
+
+def _sets(symbols: Symbols, ordering: Ordering, scope: Scope, bag: Bag) -> tuple[Scope, tuple[ir.Audience, ...]]:
+    """The scope in which audiences and splits mean something, each after what it needs, and the audiences."""
+    meanings: dict[str, Meaning] = {}
+    splits: dict[str, ir.Split] = {}
+    scope = replace(scope, audiences=meanings, splits=splits)
+    audiences: list[ir.Audience] = []
+    for name in ordering.order:
+        node = symbols.names[name].node
+        if isinstance(node, ast.Audience):
+            lowered = lower(node.expression, scope, bag)
+            meanings[name] = lowered.meaning
+            found = _audience(node, lowered, scope, bag)
+            # An audience with its arguments filled in is a part of those that call it.
+            audiences.extend(() if node.name.index else found)
+        elif isinstance(node, ast.Split):
+            split = _split(node, scope, bag)
+            splits.update({} if split is None else {name: split})
+    return scope, tuple(sorted(audiences, key=lambda audience: audience.name))
+
+
+def _split(node: ast.Split, scope: Scope, bag: Bag) -> ir.Split | None:
+    """The split, or None where it has errors."""
+    lowered = lower(node.expression, scope, bag)
+    sound = check_expression(node.expression, lowered, "split", node.name.text, False, bag)
+    if scope.account:
+        check_uses(lowered.uses, scope.accounts.get(scope.account), scope, bag)
+    split = lower_split(node, lowered.meaning, scope, bag)
+    return replace(split, account=_account_of(split.expression, scope)) if split and sound else None
 
 
 def _audience(node: ast.Audience, lowered: Lowered, scope: Scope, bag: Bag) -> Sequence[ir.Audience]:
@@ -199,11 +283,12 @@ def _audience(node: ast.Audience, lowered: Lowered, scope: Scope, bag: Bag) -> S
 
 def _account_of(expression: ir.Expression, scope: Scope) -> str:
     """The account that an audience belongs to: the only one, or that of the deliveries it speaks of."""
-    if scope.account or all(atom.world == "own" for atom in ir.atoms_of(expression)):
+    atoms = deep_atoms(expression)
+    if scope.account or all(atom.world == "own" for atom in atoms):
         return scope.account
     names = {
         scope.deliveries[atom.delivery].account
-        for atom in ir.atoms_of(expression)
+        for atom in atoms
         if isinstance(atom, (ir.Clicked, ir.Opened, ir.Received)) and atom.delivery in scope.deliveries
     }
     return names.pop() if len(names) == 1 else ""
@@ -229,22 +314,25 @@ def _policy_values(rules: Sequence[Rule]) -> tuple[ir.ExcludePolicy, ...]:
 
 
 def _deliveries(
-    symbols: Symbols, ordered: set[str], rules: Sequence[Rule], scope: Scope, bag: Bag
+    symbols: Symbols, ordering: Ordering, policies: Policies, rankings: Sequence[Ranking], scope: Scope, bag: Bag
 ) -> tuple[ir.Delivery, ...]:
+    """The deliveries that are free of errors, each found after those that go first."""
     found: list[ir.Delivery] = []
-    for name in symbols.of_kind("delivery"):
+    earlier = Earlier()
+    for name in ordering.order:
         block = symbols.names[name].node
-        if isinstance(block, ast.Block) and name in ordered:
-            delivery = lower_to(block, scope.deliveries.get(name), rules, scope, bag)
-            if delivery is not None:
-                found.append(delivery)
-    return tuple(found)
+        if isinstance(block, ast.Block):
+            standing = standing_of(name, rankings)
+            delivery = lower_to(block, scope.deliveries.get(name), policies, standing, earlier, scope, bag)
+            found.extend([delivery] if delivery else [])
+    return tuple(sorted(found, key=lambda delivery: delivery.name))
+
+
+def _flows(symbols: Symbols, policies: Policies, scope: Scope, bag: Bag) -> tuple[ir.Flow, ...]:
+    nodes = [symbols.names[name].node for name in symbols.of_kind("flow")]
+    found = [lower_flow(node, policies.excludes, scope, bag) for node in nodes if isinstance(node, ast.Flow)]
+    return tuple(flow for flow in found if flow is not None)
 
 
 def _tests(files: Sequence[ast.File], scope: Scope, bag: Bag) -> tuple[TestCase, ...]:
-    return tuple(
-        lower_test(statement, scope, bag)
-        for file in sorted(files, key=lambda file: file.path)
-        for statement in file.statements
-        if isinstance(statement, ast.Test)
-    )
+    return tuple(lower_test(test, scope, bag) for test in _written(files, ast.Test))

@@ -7,15 +7,18 @@ have one of their own each (specs/language/03-names.md).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from audsql.diag import Bag, Fix, Label, error, fix
+from audsql.diag import Bag, Diagnostic, Fix, Label, error, fix
 from audsql.near import nearest
-from audsql.source import Span
+from audsql.source import Span, made_often
 from audsql.syntax import ast
 from audsql.syntax.text import name_text
 
-__all__ = ["ATTRIBUTES", "BUILT_IN", "REMOTE_KINDS", "Symbol", "Symbols", "declare", "fix_near", "nearest"]
+__all__ = [
+    "ATTRIBUTES", "BUILT_IN", "REMOTE_KINDS", "Symbol", "Symbols", "declare", "fix_near", "is_unit", "nearest",
+    "unknown_parameter", "written",
+]  # fmt: skip
 
 # The calls that find an audience in LINE by its name, and LINE's type for each (specs/line.md).
 REMOTE_KINDS: Mapping[str, str] = {
@@ -38,6 +41,7 @@ _NEVER_DECLARED = {"reach", "change", "freshness", "friends", "count", "otherwis
 _OPERATOR_WORDS = {"and", "or", "not", "except"}
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Symbol:
     """A declared name. `kind` is the word of its statement. `broken`: its contents are unknown."""
@@ -82,6 +86,9 @@ def declare(files: Iterable[ast.File], bag: Bag) -> Symbols:
         first = space.get(symbol.name)
         if first is not None:
             bag.add(error("AUD0202", symbol.span, labels=[Label(first.span, "first")], name=symbol.name))
+            if first.kind != symbol.kind:
+                # Which of the two a use means is open: uses say nothing more.
+                space[symbol.name] = replace(first, broken=True)
             continue
         if symbol.name in _NEVER_DECLARED or symbol.name.casefold() in _OPERATOR_WORDS:
             bag.add(error("AUD0203", symbol.span, name=symbol.name))
@@ -89,7 +96,7 @@ def declare(files: Iterable[ast.File], bag: Bag) -> Symbols:
     return Symbols(names, accounts, policies, frozenset(_unread(files)))
 
 
-_KINDS = {"account", "audience", "delivery", "message", "policy", "table", "test", "upload"}
+_KINDS = {"account", "audience", "delivery", "flow", "message", "policy", "split", "table", "test", "upload"}
 
 
 def _unread(files: Iterable[ast.File]) -> Iterator[str]:
@@ -117,6 +124,14 @@ def _symbols_of(statement: ast.Statement) -> Iterator[Symbol]:
                 yield Symbol("verb", verb.name.text, verb.name.span, verb)
         case ast.Audience(name=name):
             yield Symbol("audience", name.text, name.span, statement)
+        case ast.Split(name=name):
+            yield Symbol("split", name.text, name.span, statement)
+        case ast.Flow(name=name):
+            yield Symbol("flow", name.text, name.span, statement)
+        case ast.Parameter(name=name):
+            yield Symbol("param", name.text, name.span, statement)
+        case ast.Use(alias=alias):
+            yield Symbol("use", alias.text, alias.span, statement)
         case ast.Policy(name=name):
             yield Symbol("policy", name.text, name.span, statement)
         case ast.Bad(kind=kind, name=name) if name is not None:
@@ -131,6 +146,20 @@ def _symbols_of(statement: ast.Statement) -> Iterator[Symbol]:
 def fix_near(span: Span, near: str | None) -> tuple[Fix, ...]:
     """A fix that writes the near name; it changes meaning, so it is never applied unseen."""
     return (fix(span, written(near), safe=False, key="near"),) if near else ()
+
+
+def unknown_parameter(word: ast.Word) -> Diagnostic:
+    """A word that is still in the place of a number, a date, a duration or a percentage names no parameter."""
+    unit = is_unit(word.text)
+    return error("AUD0225", word.span, name=word.text, near=None, unit=unit, value=not unit)
+
+
+_UNITS = frozenset({"minute", "minutes", "hour", "hours", "day", "days", "week", "weeks"})
+
+
+def is_unit(word: str) -> bool:
+    """Whether the word is the unit of a duration, as in `last days` without its number."""
+    return word.lower() in _UNITS
 
 
 def written(name: str) -> str:

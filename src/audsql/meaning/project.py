@@ -39,7 +39,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class UploadSource:
-    """A list file. `column` None: the Business Manager form (no header, one id a line)."""
+    """A list file. `column` None: the Business Manager form (no header, one id a line).
+
+    `folder`: what `file` is relative to and must lie below, itself relative to the project: '' is the project,
+    any other is that of a used file.
+    """
 
     name: str
     file: str
@@ -50,6 +54,7 @@ class UploadSource:
     allow_empty: bool = False
     description: str = ""
     span: Span | None = field(default=None, compare=False)
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Verb:
 class TableSource:
     """A table with a header. `ids`: pairs of kind and column; the first is the table's own key.
 
-    `fresh_hours` blocks a plan when the file is older. `consent` names the legal basis.
+    `fresh_hours` blocks a plan when the file is older. `consent` names the legal basis. `folder` as of a list.
     """
 
     name: str
@@ -78,6 +83,7 @@ class TableSource:
     consent: str = ""
     description: str = ""
     span: Span | None = field(default=None, compare=False)
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ class TemplateField:
 @dataclass(frozen=True, slots=True)
 class Message:
     """One of `text`, `file` (a JSON file with one message object or a list of them), `template` and `coupon` (a
-    coupon's id) is given. A template's `fields` are columns of `table`."""
+    coupon's id) is given. A template's `fields` are columns of `table`. `folder` as of a list."""
 
     name: str
     text: str | None = None
@@ -103,6 +109,7 @@ class Message:
     fields: tuple[TemplateField, ...] = ()
     description: str = ""
     span: Span | None = field(default=None, compare=False)
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

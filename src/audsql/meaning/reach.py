@@ -1,119 +1,90 @@
-"""Whom deliveries reach: `to` less every policy, and what must hold of it before anything is sent."""
+"""Whom deliveries reach: `to` less every policy and every delivery that goes first, and what must hold of it
+before anything is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from audsql.diag import Bag, Label, error, warning
 from audsql.meaning import algebra, ir
 from audsql.meaning.calls import Scope
-from audsql.meaning.expressions import Lowered, is_literally_friends, lower
+from audsql.meaning.expressions import as_user_ids, is_literally_friends, lower
 from audsql.meaning.lint import check_expression
-from audsql.meaning.names import fix_near, nearest
-from audsql.meaning.types import Use, check_belongs, localise, opaque_atoms
-from audsql.source import Span
+from audsql.meaning.policies import (
+    Policies,
+    Rule,
+    check_quiet,
+    check_required,
+    check_uses,
+    refuse_lookalikes,
+    verbs_in,
+)
+from audsql.meaning.priority import Standing, emptied_by, less_earlier
+from audsql.meaning.types import localise, opaque_atoms
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text
 
-__all__ = ["Rule", "check_uses", "lower_rules", "lower_to", "user_ids_only", "verbs_in"]
+__all__ = ["Earlier", "lower_to"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One `always except` with what it means; unknown where it has errors."""
+class Earlier:
+    """The deliveries that have their sets already, and whom each would reach if none went first (`bases`)."""
 
-    policy: str
-    written: ast.ExcludeRule
-    lowered: Lowered
-
-    @property
-    def exceptions(self) -> tuple[str, ...]:
-        return tuple(sorted({name.text for name in self.written.exceptions}))
-
-
-def verbs_in(scope: Scope) -> algebra.Verbs:
-    """The verbs of each table, for the words of expressions."""
-    return {name: table.verbs for name, table in scope.tables.items() if table.verbs}
-
-
-def user_ids_only(lowered: Lowered, span: Span, what: str, name: str, bag: Bag) -> bool:
-    """Whether the set is of LINE user IDs, as whatever is sent must be; if not, it is told."""
-    kind = lowered.meaning.kind
-    if kind in (None, "user_id"):
-        return True
-    bag.add(error("AUD0342", span, what=what, name=name, kind=kind))
-    return False
-
-
-def check_uses(uses: Sequence[Use], account: ir.Account | None, scope: Scope, bag: Bag) -> None:
-    """What belongs to another account, provider or region than the one that uses it."""
-    if account is None:
-        return
-    if scope.account:
-        # With one account each audience has been checked where it is defined.
-        uses = [use for use in uses if not use.by_name]
-    bag.extend(check_belongs(uses, account, scope.deliveries, {**scope.uploads, **scope.tables}))
-
-
-# --- policies ---------------------------------------------------------------------------------------
-
-
-def lower_rules(policies: Sequence[ast.Policy], scope: Scope, bag: Bag) -> tuple[Rule, ...]:
-    """Every `always except`, checked: never empty, never everybody, exceptions are deliveries."""
-    rules: list[Rule] = []
-    for policy in policies:
-        for written in policy.rules:
-            if not isinstance(written, ast.ExcludeRule):
-                continue
-            name = policy.name.text
-            lowered = lower(written.expression, scope, bag)
-            check_expression(written.expression, lowered, "policy", name, False, bag)
-            user_ids_only(lowered, written.expression.span, "policy", name, bag)
-            if scope.account:
-                check_uses(lowered.uses, scope.accounts.get(scope.account), scope, bag)
-            _check_exceptions(written, scope, bag)
-            rules.append(Rule(name, written, lowered))
-    return tuple(rules)
-
-
-def _check_exceptions(rule: ast.ExcludeRule, scope: Scope, bag: Bag) -> None:
-    for name in rule.exceptions:
-        symbol = scope.symbols.get(name.text)
-        if symbol is None and scope.symbols.may_be_unread("delivery"):
-            continue
-        if symbol is None:
-            near = nearest(name.text, scope.symbols.of_kind("delivery"))
-            fixes = fix_near(name.span, near)
-            bag.add(error("AUD0207", name.span, fixes=fixes, name=name.text, wanted="delivery", near=near))
-        elif symbol.kind != "delivery" and not symbol.broken:
-            labels = [Label(symbol.span, "declared")]
-            bag.add(error("AUD0204", name.span, labels=labels, name=name.text, kind=symbol.kind, wanted="delivery"))
-
-
-# --- deliveries -------------------------------------------------------------------------------------
+    deliveries: dict[str, ir.Delivery] = field(default_factory=dict)
+    bases: dict[str, ir.Expression] = field(default_factory=dict)
 
 
 def lower_to(
-    block: ast.Block, head: ir.Delivery | None, rules: Sequence[Rule], scope: Scope, bag: Bag
+    block: ast.Block,
+    head: ir.Delivery | None,
+    policies: Policies,
+    standing: Standing,
+    earlier: Earlier,
+    scope: Scope,
+    bag: Bag,
 ) -> ir.Delivery | None:
-    """The delivery with its sets; None where it or what it needs has errors. One that was sent elsewhere
-    has no sets."""
-    entry = next((entry for entry in block.entries if entry.key.text == "to"), None)
+    """The delivery with its sets, noted in `earlier`; None where it or what it needs has errors. One that was
+    sent elsewhere has no sets."""
     if head is not None and head.sent_request_id is not None:
         return head
+    told = len(bag.items)
+    found = _with_sets(block, head, policies.excludes, scope, bag)
+    if found is None or any(name not in earlier.deliveries for name in standing.behind):
+        return None
+    delivery, written, applied = found
+    base = delivery.reach
+    reach = less_earlier(base, standing.behind, earlier.deliveries, earlier.bases)
+    delivery = replace(delivery, reach=reach, behind=standing.behind)
+    sound = _check_reach(delivery, base, written, applied, scope, bag)
+    if sound and standing.behind:
+        sound = _check_standing(delivery, written, standing, {**earlier.bases, delivery.name: base}, bag)
+    if sound:
+        check_required(delivery, written, policies.required, scope, bag)
+    check_quiet(delivery, block, policies.quiet, scope.zone, bag)
+    if any(item.severity == "error" for item in bag.items[told:]):
+        return None
+    earlier.deliveries[delivery.name], earlier.bases[delivery.name] = delivery, base
+    return delivery
+
+
+def _with_sets(
+    block: ast.Block, head: ir.Delivery | None, rules: Sequence[Rule], scope: Scope, bag: Bag
+) -> tuple[ir.Delivery, ast.Expression, Sequence[Rule]] | None:
+    """The delivery with `to` and with `reach` less the policies, what was written, and the rules that apply."""
+    entry = next((entry for entry in block.entries if entry.key.text == "to"), None)
     if entry is None or not isinstance(entry.value, (ast.Reference, ast.Call, ast.Not, ast.Paren, ast.Chain)):
         return None
     name, written = block.name.text, entry.value
     allow_empty = entry.allow_empty if head is None else head.allow_empty
-    lowered = lower(written, scope, bag)
+    lowered = as_user_ids(lower(written, scope, bag), written.span, "delivery", name, scope, bag)
     sound = check_expression(written, lowered, "delivery", name, allow_empty, bag)
-    sound = user_ids_only(lowered, written.span, "delivery", name, bag) and sound
+    sound = refuse_lookalikes(lowered, "delivery", name, bag) and sound
     if head is None or lowered.expression is None or not sound:
         return None
     applied = [rule for rule in rules if name not in rule.exceptions]
     account = scope.accounts.get(head.account)
-    told = len(bag.items)
     check_uses(lowered.uses, account, scope, bag)
     if not scope.account:
         check_uses([use for rule in applied for use in rule.lowered.uses], account, scope, bag)
@@ -130,28 +101,88 @@ def lower_to(
         policies=tuple(sorted({rule.policy for rule in applied})),
         to_span=written.span,
     )
-    _check_reach(delivery, written, applied, scope, bag)
-    return None if any(item.severity == "error" for item in bag.items[told:]) else delivery
+    return delivery, written, applied
 
 
-def _check_reach(delivery: ir.Delivery, written: ast.Expression, rules: Sequence[Rule], scope: Scope, bag: Bag) -> None:
+def _check_reach(
+    delivery: ir.Delivery,
+    base: ir.Expression,
+    written: ast.Expression,
+    rules: Sequence[Rule],
+    scope: Scope,
+    bag: Bag,
+) -> bool:
+    """What must hold of whom a delivery would reach if none went first (`base`); whether no error was told."""
+    told = len(bag.items)
     name, labels = delivery.name, [Label(rule.written.expression.span, "policy") for rule in rules]
     if not algebra.anchored(delivery.reach):
         bag.add(error("AUD0352", written.span, delivery=name))
-        return
+        return False
     try:
-        if not delivery.allow_empty and algebra.is_empty(delivery.reach):
+        if not delivery.allow_empty and algebra.is_empty(base):
             bag.add(error("AUD0353", written.span, labels=labels, delivery=name, policies=delivery.policies))
-            return
+            return False
     except algebra.Undecided as undecided:
         bag.add(warning("AUD0505", written.span, atoms=undecided.atoms))
     if delivery.by == "broadcast" and not delivery.is_friends:
         bag.add(error("AUD0354", written.span, delivery=name))
-    elif delivery.by == "broadcast" and delivery.reach != ir.leaf(ir.Friends(delivery.account)):
+    elif delivery.by == "broadcast" and base != ir.leaf(ir.Friends(delivery.account)):
         bag.add(error("AUD0356", written.span, labels=labels, delivery=name, policies=delivery.policies))
     if delivery.by in ("multicast", "push"):
-        opaque = opaque_atoms(delivery.reach)
-        if opaque or all(isinstance(atom, ir.Friends) for atom in ir.atoms_of(delivery.reach)):
-            listed = opaque or ir.atoms_of(delivery.reach)
-            words = algebra.atom_words(listed[0], verbs_in(scope)) if listed else "friends"
-            bag.add(error("AUD0355", written.span, delivery=name, by=delivery.by, atom=words))
+        _check_listed(delivery, written, scope, bag)
+    _check_personal(delivery, written, scope, bag)
+    return not any(item.severity == "error" for item in bag.items[told:])
+
+
+def _check_personal(delivery: ir.Delivery, written: ast.Expression, scope: Scope, bag: Bag) -> None:
+    """A message that is filled in for each person goes to people who are listed, one by one."""
+    message = next((name for name in delivery.messages if _is_template(name, scope)), None)
+    if message is None:
+        return
+    if delivery.by in ("narrowcast", "broadcast"):
+        bag.add(error("AUD1131", written.span, delivery=delivery.name, message=message, by=delivery.by))
+        return
+    account = scope.accounts.get(delivery.account)
+    readable = account is not None and account.followers_readable
+    atoms = ir.atoms_of(delivery.reach)
+    listed = any(atom.world == "own" for atom in atoms) or readable
+    opaque = opaque_atoms(delivery.reach) or (() if listed else atoms)
+    if opaque:
+        words = algebra.atom_words(opaque[0], verbs_in(scope))
+        bag.add(error("AUD1130", written.span, delivery=delivery.name, message=message, atom=words))
+
+
+def _is_template(message: str, scope: Scope) -> bool:
+    symbol = scope.symbols.get(message)
+    node = symbol.node if symbol else None
+    return isinstance(node, ast.Block) and any(entry.key.text == "template" for entry in node.entries)
+
+
+def _check_listed(delivery: ir.Delivery, written: ast.Expression, scope: Scope, bag: Bag) -> None:
+    opaque = opaque_atoms(delivery.reach)
+    if opaque or all(isinstance(atom, ir.Friends) for atom in ir.atoms_of(delivery.reach)):
+        listed = opaque or ir.atoms_of(delivery.reach)
+        words = algebra.atom_words(listed[0], verbs_in(scope)) if listed else "friends"
+        bag.add(error("AUD0355", written.span, delivery=delivery.name, by=delivery.by, atom=words))
+
+
+def _check_standing(
+    delivery: ir.Delivery,
+    written: ast.Expression,
+    standing: Standing,
+    bases: Mapping[str, ir.Expression],
+    bag: Bag,
+) -> bool:
+    """A delivery behind others still has somebody, and is no broadcast; whether no error was told."""
+    labels = [Label(place, "priority") for place in standing.places]
+    if delivery.by == "broadcast":
+        bag.add(error("AUD0382", written.span, labels=labels, delivery=delivery.name, behind=standing.behind))
+        return False
+    try:
+        if not delivery.allow_empty and algebra.is_empty(delivery.reach):
+            by = emptied_by(bases[delivery.name], standing.behind, bases)
+            bag.add(error("AUD0381", written.span, labels=labels, delivery=delivery.name, by=by))
+            return False
+    except algebra.Undecided as undecided:
+        bag.add(warning("AUD0505", written.span, atoms=undecided.atoms))
+    return True

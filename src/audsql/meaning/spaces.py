@@ -10,6 +10,8 @@ __all__ = ["NODES_MAX", "TABLE_VARIABLES_MAX", "Diagrams", "Space", "Tables", "U
 
 TABLE_VARIABLES_MAX = 16
 NODES_MAX = 100_000
+STEPS_MAX = 400_000
+"""Steps that one diagram may take: small results can take many."""
 
 
 class Undecided(Exception):
@@ -134,6 +136,17 @@ class Diagrams:
                 function = self._high[function]
         return frozenset(chosen)
 
+    def choice(self, condition: int, then: int, otherwise: int) -> int:
+        """`condition ? then : otherwise`."""
+        return self._choose(condition, then, otherwise)
+
+    def split(self, left: int, right: int) -> tuple[int, tuple[int, int], tuple[int, int]]:
+        """The first variable of two functions, not both constant, and what each is where it is false and true."""
+        top = min(self._variable[left], self._variable[right])
+        lows = self._cofactors((left, right, 0), top, self._low)
+        highs = self._cofactors((left, right, 0), top, self._high)
+        return top, (lows[0], highs[0]), (lows[1], highs[1])
+
     def _node(self, variable: int, low: int, high: int) -> int:
         if low == high:
             return low
@@ -159,6 +172,8 @@ class Diagrams:
                 high, low = values.pop(), values.pop()
                 value = self._node(variable, low, high)
                 self._choices[f, g, h] = value
+                if len(self._choices) > STEPS_MAX:
+                    raise Undecided(self.count, self.nodes_max)
                 values.append(value)
                 continue
             known = self._known(f, g, h)

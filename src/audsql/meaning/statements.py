@@ -4,14 +4,17 @@ besides whom they reach."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import tzinfo
-from math import ceil
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from typing import Literal
 
-from audsql.diag import Bag, Label, error
+from audsql.diag import Bag, Diagnostic, Label, error
 from audsql.line.limits import AUDIENCE_COUNTRIES, MESSAGES_PER_SEND_MAX, UNIT_NAME
 from audsql.meaning import ir, values
 from audsql.meaning.entries import Reader, reader
-from audsql.meaning.names import Symbols, fix_near, nearest
+from audsql.meaning.names import Symbol, Symbols, fix_near, nearest
+from audsql.meaning.schedule import lower_every
+from audsql.meaning.templates import check_template
 from audsql.meaning.types import ID_KINDS
 from audsql.source import Span
 from audsql.syntax import ast
@@ -20,6 +23,10 @@ __all__ = ["lower_account", "lower_delivery", "lower_message", "lower_table", "l
 
 _BY = ("auto", "narrowcast", "multicast", "broadcast", "push")
 _SENT_BY = ("narrowcast", "multicast", "broadcast", "push")
+_CONTENTS = ("text", "file", "template", "coupon")
+_FIELD_TYPES: tuple[Literal["string", "number", "date"], ...] = ("string", "number", "date")
+_SCALARS: Mapping[str, type] = {"string": str, "number": Decimal, "date": datetime}
+_FALLBACKS: Mapping[str, str] = {"string": '"..."', "number": "0", "date": "2026-12-01"}
 
 
 def lower_account(block: ast.Block, zone: tzinfo, bag: Bag) -> ir.Account | None:
@@ -112,7 +119,7 @@ def lower_table(block: ast.Block, zone: tzinfo, bag: Bag) -> ir.TableSource | No
     ids = _ids(entries)
     time_column = entries.word("time")
     verbs = tuple(ir.Verb(v.name.text, block.name.text, v.column.text if v.column else None) for v in block.verbs)
-    fresh = _fresh_hours(entries)
+    fresh = entries.hours("fresh")
     consent = entries.word("consent") or ""
     provider = entries.word("provider") or ""
     if entries.broken or file is None or not ids:
@@ -131,30 +138,90 @@ def lower_table(block: ast.Block, zone: tzinfo, bag: Bag) -> ir.TableSource | No
     )
 
 
-def _fresh_hours(entries: Reader) -> int | None:
-    entry = entries.get("fresh")
-    if entry is None:
-        return None
-    if not isinstance(entry.value, ast.Duration):
-        entries.wrong(entry)
-        return None
-    hours = {"minute": 1 / 60, "hour": 1, "day": 24, "week": 7 * 24}[entry.value.unit]
-    return max(1, ceil(entry.value.amount * hours))
-
-
-def lower_message(block: ast.Block, zone: tzinfo, bag: Bag) -> ir.Message | None:
+def lower_message(block: ast.Block, symbols: Symbols, zone: tzinfo, bag: Bag) -> ir.Message | None:
+    """A message with its one content; of a template also the table and the columns that it speaks of."""
     entries = reader(block, zone, bag)
-    text, file = entries.get("text"), entries.get("file")
-    if text is not None and file is not None:
+    contents = [entry for key in _CONTENTS if (entry := entries.get(key)) is not None]
+    for other in contents[1:]:
         entries.fail()
-        bag.add(error("AUD0305", file.key.span, labels=[Label(text.key.span, "other")], message=block.name.text))
-    unsupported = any(entry.key.text in ("template", "coupon") for entry in block.entries)
-    if text is None and file is None and not unsupported:
+        labels = [Label(contents[0].key.span, "other")]
+        bag.add(error("AUD0305", other.key.span, labels=labels, message=block.name.text))
+    if not contents:
         entries.require("text")
-    words, path = entries.string("text"), entries.string("file")
+    text, file, template, coupon = (entries.string(key) for key in _CONTENTS)
+    table = _declared(entries, "table", symbols)
+    if table is not None and not _may_hold_user_ids(symbols.get(table)):
+        entries.fail()
+        bag.add(_no_user_ids(entries, table, symbols))
+    fields = _fields(entries)
+    if block.fields or "table" in entries.entries:
+        entries.require("template")
+    written = entries.get("template")
+    if written is not None:
+        entries.require("table")
+        if isinstance(written.value, ast.Text) and template is not None:
+            sound = check_template(block.name.text, written.value, written, block.fields, fields, bag)
+            entries.broken = entries.broken or not sound
     if entries.broken:
         return None
-    return ir.Message(block.name.text, words, path, description=block.description, span=block.name.span)
+    name, description, span = block.name.text, block.description, block.name.span
+    return ir.Message(name, text, file, template, coupon, table, fields, description, span)
+
+
+def _may_hold_user_ids(symbol: Symbol | None) -> bool:
+    """Whether a table has a column of LINE user ids, or errors of its own."""
+    if symbol is None or symbol.broken or not isinstance(symbol.node, ast.Block):
+        return True
+    ids = [entry.value for entry in symbol.node.entries if entry.key.text == "id" and isinstance(entry.value, tuple)]
+    return not ids or any(isinstance(one, ast.IdColumn) and one.kind.text == "user_id" for one in ids[0])
+
+
+def _no_user_ids(entries: Reader, table: str, symbols: Symbols) -> Diagnostic:
+    symbol = symbols.get(table)
+    labels = [Label(symbol.span, "declared")] if symbol else []
+    place = getattr(entries.entries["table"].value, "span", entries.block.name.span)
+    return error("AUD1128", place, labels=labels, message=entries.block.name.text, table=table)
+
+
+def _declared(entries: Reader, key: str, symbols: Symbols) -> str | None:
+    """The name of a declared statement whose kind is the entry's key."""
+    name, entry = entries.word(key), entries.get(key)
+    if name is None or entry is None:
+        return None
+    symbol, span = symbols.get(name), getattr(entry.value, "span", entry.span)
+    if symbol is not None and (symbol.kind == key or symbol.broken):
+        return name
+    entries.fail()
+    if symbol is not None:
+        labels = [Label(symbol.span, "declared")]
+        entries.bag.add(error("AUD0204", span, labels=labels, name=name, kind=symbol.kind, wanted=key))
+    elif not symbols.may_be_unread(key):
+        near = nearest(name, symbols.of_kind(key))
+        entries.bag.add(error("AUD0207", span, fixes=fix_near(span, near), name=name, wanted=key, near=near))
+    return None
+
+
+def _fields(entries: Reader) -> tuple[ir.TemplateField, ...]:
+    """The columns of a template in the order written, each once, with fallbacks of their types."""
+    found: dict[str, ir.TemplateField] = {}
+    for field in entries.block.fields:
+        name, kind = field.name.text, next((known for known in _FIELD_TYPES if known == field.type), None)
+        fallback = None if field.fallback is None else values.scalar(field.fallback, entries.zone)
+        if name in found:
+            first = next(other for other in entries.block.fields if other.name.text == name)
+            labels = [Label(first.name.span, "first")]
+            entries.bag.add(error("AUD0302", field.name.span, labels=labels, entry=name))
+        elif kind is None:
+            written, choices = str(field.type), _FIELD_TYPES
+            entries.bag.add(error("AUD0307", field.span, entry=name, value=written, near=None, choices=choices))
+        elif field.fallback is not None and not isinstance(fallback, _SCALARS[kind]):
+            example = f"column {name}: {kind} = {_FALLBACKS[kind]}"
+            entries.bag.add(error("AUD0303", field.fallback.span, entry=name, example=example))
+        else:
+            found[name] = ir.TemplateField(name, kind, fallback)
+            continue
+        entries.fail()
+    return tuple(found.values())
 
 
 # --- deliveries -------------------------------------------------------------------------------------
@@ -176,6 +243,7 @@ def lower_delivery(
     account = _delivery_account(entries, symbols, accounts)
     messages = _messages(entries, symbols)
     at = entries.moment("at")
+    every = lower_every(entries)
     limit = entries.count("limit")
     expect = _expect(entries)
     quota = entries.choice("quota", ("forbid", "fill"))
@@ -205,6 +273,7 @@ def lower_delivery(
         allow_shortfall="allow shortfall" in flags,
         description=block.description,
         span=block.name.span,
+        every=every,
     )
 
 
@@ -239,7 +308,8 @@ def _account(entries: Reader, symbols: Symbols) -> str | None:
 
 
 def _delivery_account(entries: Reader, symbols: Symbols, accounts: Mapping[str, ir.Account]) -> str | None:
-    """The account that delivers: the one written, else the project's only one; None where it has errors."""
+    """The account that delivers: the one written, else the project's only one; None where it has errors, which
+    are told of a delivery that is written to its end."""
     block = entries.block
     if "account" in entries.entries:
         name = _account(entries, symbols)
@@ -248,7 +318,7 @@ def _delivery_account(entries: Reader, symbols: Symbols, accounts: Mapping[str, 
     if len(declared) == 1:
         return declared[0] if declared[0] in accounts else None
     entries.fail()
-    if symbols.may_be_unread("account"):
+    if entries.incomplete or symbols.may_be_unread("account"):
         return None
     if declared:
         entries.bag.add(error("AUD0344", block.name.span, delivery=block.name.text, accounts=tuple(declared)))

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audsql.diag import Diagnostic, Label, error
 from audsql.meaning import ir
 from audsql.meaning.words import atom_words
-from audsql.source import Span
+from audsql.source import Span, made_often
 
-__all__ = ["ID_KINDS", "Use", "check_belongs", "kind_problem", "localise", "opaque_atoms"]
+__all__ = [
+    "ID_KINDS",
+    "Use",
+    "check_belongs",
+    "deep_atoms",
+    "kind_problem",
+    "linkages",
+    "localise",
+    "mapped_through",
+    "opaque_atoms",
+]
 
 ID_KINDS: tuple[ir.IdKind, ...] = ("user_id", "member_id", "phone", "email", "ifa")
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Use:
     """A place in an expression that names a set, and the set. `by_name`: through an audience's name."""
@@ -24,19 +35,54 @@ class Use:
     by_name: bool = False
 
 
+def linkages(
+    left: ir.IdKind, right: ir.IdKind, tables: Iterable[ir.TableSource], account: ir.Account | None
+) -> tuple[ir.TableSource, ...]:
+    """The tables that hold both kinds of id, by name. Where several do, those of the account's provider alone."""
+    both = [table for table in tables if {left, right} <= {kind for kind, _ in table.ids}]
+    own = [table for table in both if account is not None and table.provider in ("", account.provider)]
+    return tuple(sorted(own if own and len(both) > 1 else both, key=lambda table: table.name))
+
+
 def kind_problem(
-    left: ir.IdKind, right: ir.IdKind, tables: Iterable[ir.TableSource], here: Span, there: Span
+    left: ir.IdKind, right: ir.IdKind, found: Sequence[ir.TableSource], here: Span, there: Span | None
 ) -> Diagnostic:
-    """Two sets of different id kinds that an operator joins (specs/language/04-sets.md, `sets.kinds`)."""
-    labels = [Label(there, "other")]
-    for table in tables:
-        if {left, right} <= {kind for kind, _ in table.ids}:
-            return error("AUD0341", here, labels=labels, left=left, right=right, table=table.name)
+    """Two sets of different id kinds that an operator joins, and not one linkage that connects them but none or
+    several (specs/language/04-sets.md, `sets.kinds`, `sets.linkage`)."""
+    labels = [Label(there, "other")] if there else []
+    if found:
+        labels += [Label(table.span, "linkage") for table in found if table.span]
+        names = tuple(table.name for table in found)
+        return error("AUD0390", here, labels=labels, left=left, right=right, tables=names)
     return error("AUD0340", here, labels=labels, left=left, right=right)
 
 
+def mapped_through(expression: ir.Expression, kind: ir.IdKind, to: ir.IdKind, table: ir.TableSource) -> ir.Expression:
+    """The set as ids of another kind; nobody stays nobody."""
+    if expression == ir.NOBODY:
+        return ir.NOBODY
+    return ir.leaf(ir.Mapped(table.name, kind, expression, to))
+
+
+def deep_atoms(expression: ir.Expression) -> tuple[ir.Atom, ...]:
+    """The atoms of an expression and those inside its mapped sets and look-alikes, each once, sorted by key."""
+    if isinstance(expression, ir.Leaf) and not isinstance(expression.atom, (ir.Mapped, ir.Lookalike)):
+        return (expression.atom,)
+    found: dict[str, ir.Atom] = {}
+    stack = [expression]
+    while stack:
+        for atom in ir.atoms_of(stack.pop()):
+            if atom.key not in found:
+                found[atom.key] = atom
+                stack.extend([atom.inner] if isinstance(atom, (ir.Mapped, ir.Lookalike)) else [])
+    return tuple(found[key] for key in sorted(found))
+
+
 def localise(expression: ir.Expression, account: str) -> ir.Expression:
-    """The expression for one delivering account: `friends` and what is found by name become that account's."""
+    """The expression for one delivering account: `friends` and what is found by name become that account's.
+
+    A mapped set is of own data alone; a look-alike stays as it is, for no delivery can use it.
+    """
     found: dict[str, ir.Expression] = {}
     for atom in ir.atoms_of(expression):
         match atom:
@@ -60,7 +106,7 @@ def check_belongs(
 ) -> Iterator[Diagnostic]:
     """Sets that the account cannot use: another account's clicks, another provider's ids, another region's areas."""
     for use in uses:
-        for atom in ir.atoms_of(use.expression):
+        for atom in deep_atoms(use.expression):
             problem = _belongs(atom, use.span, account, deliveries, sources)
             if problem is not None:
                 yield problem
@@ -82,7 +128,7 @@ def _belongs(
             return error(
                 "AUD0345", span, labels=labels, atom=atom_words(atom), other=other.account, account=account.name
             )
-        case ir.Uploaded(name) | ir.Rows(name) | ir.Linked(name):
+        case ir.Uploaded(name) | ir.Rows(name) | ir.Linked(name) | ir.Mapped(name):
             return _provider_problem(sources.get(name), span, account)
         case ir.Attribute("area", value) if not value.startswith(f"{account.region}_"):
             return error("AUD0323", span, atom=atom_words(atom), region=account.region, account=account.name)

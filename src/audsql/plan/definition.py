@@ -34,7 +34,15 @@ from audsql.compile.program import (
 from audsql.meaning.ir import Delivery
 from audsql.plan.document import digest_of
 
-__all__ = ["definition", "definition_digest", "filter_document", "occurrence_time", "recipient_document"]
+__all__ = [
+    "accepted_definitions",
+    "content_digest",
+    "definition",
+    "definition_digest",
+    "filter_document",
+    "occurrence_time",
+    "recipient_document",
+]
 
 
 def recipient_document(tree: Recipient | None) -> Any:
@@ -104,7 +112,6 @@ def definition(delivery: Delivery, compiled: CompiledDelivery, messages: Mapping
         "delivery": delivery.name,
         "account": delivery.account,
         "occurrence": occurrence_time(delivery),
-        "to": delivery.to_text,
         "reach": compiled.reach.key,
         "sends": [_send_document(send) for send in compiled.sends],
         "messages": [message for name in delivery.messages for message in messages.get(name, ())],
@@ -114,8 +121,22 @@ def definition(delivery: Delivery, compiled: CompiledDelivery, messages: Mapping
         "notification": delivery.notification,
         "unit": delivery.unit,
         "allow_shortfall": delivery.allow_shortfall,
+        **({"every": repr(delivery.every)} if delivery.every is not None else {}),
     }
 
 
 def definition_digest(delivery: Delivery, compiled: CompiledDelivery, messages: Mapping[str, Sequence[Any]]) -> str:
     return digest_of(definition(delivery, compiled, messages))
+
+
+def accepted_definitions(
+    delivery: Delivery, compiled: CompiledDelivery, messages: Mapping[str, Sequence[Any]]
+) -> tuple[str, ...]:
+    """The digests that stand for this delivery: its own, and the one of version 0.1, which held the text of `to`."""
+    now = definition(delivery, compiled, messages)
+    return digest_of(now), digest_of({**now, "to": delivery.to_text})
+
+
+def content_digest(delivery: Delivery, messages: Mapping[str, Sequence[Any]]) -> str:
+    """Of the messages that people see, whatever they are called."""
+    return digest_of([message for name in delivery.messages for message in messages.get(name, ())])

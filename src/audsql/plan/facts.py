@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from audsql.data.engine import LinkageLoss
+
 __all__ = [
     "AudienceFacts",
     "DeliveryFacts",
+    "ExcludedLinkage",
     "Facts",
     "Movement",
     "PartFacts",
@@ -47,7 +50,8 @@ class Movement:
 @dataclass(frozen=True, slots=True)
 class SourceSummary:
     """`previous_people`: at the last apply, None where there was none. `left`: people gone since then,
-    None where not known. `exclusion`: it is subtracted somewhere. `late_hours`: older than `fresh:` allows."""
+    None where not known. `exclusion`: it is subtracted somewhere. `late_hours`: older than `fresh:` allows.
+    `dated`: its age is known and `fresh:` bounds it."""
 
     name: str
     kind: str
@@ -59,6 +63,16 @@ class SourceSummary:
     previous_people: int | None = None
     left: int | None = None
     late_hours: int | None = None
+    dated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludedLinkage:
+    """A set that is mapped through a linkage to be subtracted. `left`: people who were in it at the last apply and
+    are not now, though only lists are mapped; None where that is not known, or tables are mapped too."""
+
+    loss: LinkageLoss
+    left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +88,13 @@ class UploadFacts:
 
 @dataclass(frozen=True, slots=True)
 class AudienceFacts:
-    """`movement` is None where there is no earlier set, or it is not at hand."""
+    """`movement` is None where there is no earlier set, or it is not at hand. `linkage`: what mapping ids lost."""
 
     name: str
     size: Size
     previous: Size | None = None
     movement: Movement | None = None
+    linkage: tuple[LinkageLoss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,7 @@ class DeliveryFacts:
     size: Size
     parts: tuple[PartFacts, ...]
     previous: Size | None = None
+    linkage: tuple[LinkageLoss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +157,4 @@ class Facts:
     audiences: tuple[AudienceFacts, ...] = ()
     deliveries: Mapping[str, DeliveryFacts] = field(default_factory=dict)
     remotes: Mapping[str, RemoteFacts] = field(default_factory=dict)
+    excluded_linkages: tuple[ExcludedLinkage, ...] = ()

@@ -6,8 +6,9 @@ the plan one that apply refuses. Their order is the order in which reviewers rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 from audsql.compile.program import LineAudience, Narrowcast
 from audsql.diag import Diagnostic, error, warning
@@ -21,21 +22,38 @@ from audsql.line.limits import (
 )
 from audsql.plan.audiences import find_named, names_like
 from audsql.plan.facts import RemoteFacts
+from audsql.plan.history import HISTORY, changed_splits
 from audsql.plan.plan import Desired, PlanInputs, Wanted, request_id_of
+from audsql.plan.policies import POLICIES
 from audsql.plan.tags import Tag, parse_tag
 from audsql.source import Span
 
-__all__ = ["GUARDS", "check"]
+__all__ = ["GUARDS", "check", "is_accepted"]
+
+_OF_A_POLICY = ("AUD0720", "AUD0722", "AUD0724")
 
 
-def check(inputs: PlanInputs, aim: Desired, accepted_shrunk: frozenset[str] = frozenset()) -> tuple[Diagnostic, ...]:
-    """All verdicts, in the order of GUARDS. `accepted_shrunk`: lists whose shrinking a person accepted."""
+def check(
+    inputs: PlanInputs,
+    aim: Desired,
+    accepted_shrunk: frozenset[str] = frozenset(),
+    accepted_policies: frozenset[str] = frozenset(),
+) -> tuple[Diagnostic, ...]:
+    """All verdicts, in the order of GUARDS, without those that a person accepted: lists that shrank, and
+    policies whose demands of sizes and fresh data are not met."""
     verdicts = [verdict for guard in GUARDS for verdict in guard(inputs, aim)]
     return tuple(
         verdict
         for verdict in verdicts
-        if not (verdict.code == "AUD0703" and str(verdict.fact("name")) in accepted_shrunk)
+        if not is_accepted(verdict.code, dict(verdict.facts), accepted_shrunk, accepted_policies)
     )
+
+
+def is_accepted(code: str, facts: Mapping[str, Any], shrunk: frozenset[str], policies: frozenset[str]) -> bool:
+    """Whether a person took the responsibility for this verdict."""
+    if code in ("AUD0703", "AUD0741"):
+        return str(facts["name"]) in shrunk
+    return code in _OF_A_POLICY and str(facts["policy"]) in policies
 
 
 def _active(aim: Desired) -> Iterator[Wanted]:
@@ -51,8 +69,9 @@ def needs_a_person(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
 
 
 def edited_after_sending(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    explained = {name for names in changed_splits(inputs.project, inputs.occurrences).values() for name in names}
     for one in aim.wanted:
-        if one.verdict.action == "edited":
+        if one.verdict.action == "edited" and one.delivery.name not in explained:
             known = one.verdict.known
             yield error(
                 "AUD0708", one.delivery.span, delivery=one.delivery.name, scheduled=known.scheduled if known else ""
@@ -285,4 +304,6 @@ GUARDS = (
     audience_count,
     unbounded_send,
     small_parts,
+    *POLICIES,
+    *HISTORY,
 )

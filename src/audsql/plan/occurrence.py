@@ -6,10 +6,10 @@ occurrence that was sent is never sent again, whatever is edited or lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["WINDOW_HOURS_DEFAULT", "Known", "Verdict", "judge", "not_after"]
 
@@ -25,7 +25,11 @@ _CLOSED = ("missed", "in_doubt", "failed")
 class Known:
     """An occurrence as the state records it: `state` is planned, scheduled, sending, done, missed,
     in_doubt, failed, cancelled or closed; `definition` the digest that was approved, empty where a person
-    declared it; `members` the fingerprints of people that were approved one by one, by part."""
+    declared it; `members` the fingerprints of people that were approved one by one, by part.
+
+    `name` is the delivery's name when it was approved, which is the occurrence's for good; `approved_at` when
+    that was. `content` is the digest of its messages, `reach` the document of its set (plan.meanings), `buckets`
+    and `splits` the shares that it used; they are empty for what an earlier version approved."""
 
     scheduled: str
     state: str
@@ -33,6 +37,18 @@ class Known:
     at: datetime | None
     not_after: datetime | None
     members: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    account: str = ""
+    approved_at: datetime | None = None
+    content: str = ""
+    reach: Sequence[Any] = ()
+    buckets: tuple[tuple[str, int, int], ...] = ()
+    splits: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> bool:
+        """Whether somebody may have got it."""
+        return self.state in _STARTED
 
 
 @dataclass(frozen=True, slots=True)

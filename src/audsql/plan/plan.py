@@ -7,20 +7,29 @@ Planning twice with the same inputs gives the same bytes; planning right after a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from audsql.compile.program import CompiledDelivery, LineAudience, Narrowcast, Program
+from audsql.data.engine import LinkageLoss
 from audsql.diag import Diagnostic
 from audsql.line.limits import AUDIENCE_LIFETIME_DAYS, LIMITS_VERSION
-from audsql.meaning.ir import Delivery, Project
+from audsql.meaning.ir import Delivery, Expression, Project
 from audsql.plan.audiences import ACTIONS_THAT_CHANGE, Held, find_named, find_retargeting, upload_action
-from audsql.plan.definition import definition, definition_digest, filter_document, occurrence_time, recipient_document
+from audsql.plan.changes import changes_document
+from audsql.plan.definition import (
+    accepted_definitions,
+    definition,
+    filter_document,
+    occurrence_time,
+    recipient_document,
+)
 from audsql.plan.document import FORMAT_VERSION, Document, digest_of, sealed
 from audsql.plan.facts import Facts, RemoteFacts
 from audsql.plan.occurrence import Known, Verdict, judge, not_after
 from audsql.plan.pace import pace_document
+from audsql.plan.quiet import quiets_of, window_end, window_start
 
 __all__ = [
     "Desired",
@@ -46,7 +55,11 @@ class PlanInputs:
     form says what was approved, this one what is sent). `held`: uploads at LINE by key; `released`: those of
     them that only wait to be deleted; `generations`: the last one of each key that the state knows;
     `line_held`: ids of click and impression audiences by key; `occurrences`: by delivery name; `messages`:
-    LINE message objects by message name; `request_ids`: of the sends that this project made, by delivery and part."""
+    LINE message objects by message name; `request_ids`: of the sends that this project made, by delivery and part.
+
+    `applied`: the sets of audiences and deliveries as they were applied last, by address. `moved`: renamings that
+    the apply will follow. `left_behind`: keys of the uploads that deliveries left at LINE which are gone from the
+    specs, by name; `removed`: those that a person has given up, and what becomes of the uploads."""
 
     project: Project
     program: Program
@@ -65,6 +78,10 @@ class PlanInputs:
     occurrences: Mapping[str, tuple[Known, ...]] = field(default_factory=dict)
     request_ids: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     endpoints: Mapping[str, str] = field(default_factory=dict)
+    applied: Mapping[str, Expression] = field(default_factory=dict)
+    moved: Sequence[Document] = ()
+    left_behind: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    removed: Sequence[Document] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +120,9 @@ def desired(
     wanted = []
     for delivery in project.deliveries:
         if delivery.sent_request_id is None and delivery.name in compiled:
-            digest = definition_digest(delivery, compiled[delivery.name], messages)
-            known = occurrences.get(delivery.name, ())
+            accepted = accepted_definitions(delivery, compiled[delivery.name], messages)
+            digest = accepted[0]
+            known = tuple(_as_now(one, project, delivery.name, accepted) for one in occurrences.get(delivery.name, ()))
             verdict = judge(occurrence_time(delivery), delivery.at, digest, known, now)
             form = bound.get(delivery.name, compiled[delivery.name])
             wanted.append(Wanted(delivery, form, digest, verdict))
@@ -117,6 +135,17 @@ def desired(
                 until[key] = max(until.get(key, end), end)
                 by.setdefault(key, []).append(one.delivery.name)
     return Desired(tuple(wanted), until, {key: tuple(sorted(names)) for key, names in by.items()})
+
+
+def _as_now(known: Known, project: Project, name: str, accepted: Sequence[str]) -> Known:
+    """A record under the definition that it has now, its window ended where quiet hours of today's policies begin."""
+    if known.definition in accepted:
+        known = replace(known, definition=accepted[0])
+    quiets = quiets_of(project, name)
+    if known.not_after is None or not quiets:
+        return known
+    begin = window_start(known.at, known.approved_at, known.not_after)
+    return replace(known, not_after=min(known.not_after, window_end(begin, quiets, project.timezone)))
 
 
 def desired_of(inputs: PlanInputs) -> Desired:
@@ -133,10 +162,11 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
     deliveries = [_delivery_change(one, inputs) for one in aim.wanted]
     cancelled = _cancelled(inputs)
     audiences = [_audience(one) for one in inputs.facts.audiences]
+    unsettled = _unsettled(inputs)
     releases = [
         {"address": f"upload.{key}", "action": "release", "remote_id": held.remote_id}
         for key, held in sorted(inputs.held.items())
-        if key not in aim.needed_by and key not in inputs.released
+        if key not in aim.needed_by and key not in inputs.released and key not in unsettled
     ]
     changes = [*uploads, *lines]
     now = inputs.facts.now
@@ -162,11 +192,14 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
             "releases": releases,
             "deliveries": deliveries,
             "cancelled": cancelled,
+            "moved": list(inputs.moved),
+            "removed": list(inputs.removed),
+            "changes": changes_document(inputs.project, inputs.applied),
             "quota": _quota(inputs, deliveries),
             "pace": pace_document(changes, deliveries),
             "guards": [_guard(one) for one in guards],
             "applyable": not any(one.severity == "error" for one in guards),
-            "summary": _summary(changes, deliveries, cancelled),
+            "summary": _summary(changes, deliveries, cancelled, inputs),
         }
     )
 
@@ -200,7 +233,13 @@ def _audience(one: Any) -> Document:
         "previous": one.previous.to_document() if one.previous else None,
         "entering": one.movement.entering if one.movement else None,
         "leaving": one.movement.leaving if one.movement else None,
+        **_linkage(one.linkage),
     }
+
+
+def _linkage(losses: Sequence[LinkageLoss]) -> Document:
+    """What mapping ids lost, where any were mapped."""
+    return {"linkage": [loss.to_document() for loss in losses]} if losses else {}
 
 
 def _upload_change(key: str, inputs: PlanInputs, aim: Desired) -> Document:
@@ -286,12 +325,13 @@ def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
         "action": "update" if one.verdict.action == "keep" and other_people else one.verdict.action,
         "occurrence": occurrence_time(one.delivery),
         "at": _time(at) if at else None,
-        "not_after": _time(not_after(at)) if at else None,
+        "not_after": _time(_window_end(inputs.project, one.delivery.name, at)) if at else None,
         "definition": one.definition,
         "to": one.delivery.to_text,
         "policies": list(one.delivery.policies),
         "messages": list(one.delivery.messages),
         "people": facts.size.to_document() if facts else None,
+        **_linkage(facts.linkage if facts else ()),
         "sends": [
             {**_send_view(send), "limit": send_limit(one.delivery, bounds.get(send.part), friends)}
             for send in one.compiled.sends
@@ -301,6 +341,10 @@ def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
         "part_bounds": {str(part): bound for part, bound in sorted(bounds.items())},
         "members": members,
     }
+
+
+def _window_end(project: Project, name: str, at: datetime) -> datetime:
+    return window_end(at, quiets_of(project, name), project.timezone).astimezone(at.tzinfo)
 
 
 def _send_view(send: Any) -> Document:
@@ -363,17 +407,28 @@ def _guard(one: Diagnostic) -> Document:
     return {"code": one.code, "severity": one.severity, "facts": facts}
 
 
-def _summary(changes: Sequence[Document], deliveries: Sequence[Document], cancelled: Sequence[Document]) -> Document:
+def _unsettled(inputs: PlanInputs) -> frozenset[str]:
+    """Uploads of deliveries that are gone: absence alone deletes nothing, and what is kept is not deleted either."""
+    deleted = {one["name"] for one in inputs.removed if one["action"] != "keep"}
+    return frozenset(key for name, keys in inputs.left_behind.items() if name not in deleted for key in keys)
+
+
+def _summary(
+    changes: Sequence[Document], deliveries: Sequence[Document], cancelled: Sequence[Document], inputs: PlanInputs
+) -> Document:
     actions = [one["action"] for one in changes]
     sends = [one["action"] for one in deliveries]
     add = actions.count("create") + sends.count("send") + sends.count("schedule")
     change = sum(actions.count(name) for name in ACTIONS_THAT_CHANGE if name != "create") + sends.count("update")
     resume = sends.count("resume")
+    kept = sum(one["action"] == "keep" for one in inputs.removed)
+    change += resume + len(inputs.moved) + kept
+    delete = len(cancelled) + len(inputs.removed) - kept
     return {
         "add": add,
-        "change": change + resume,
-        "delete": len(cancelled),
-        "changes": bool(add or change or resume or cancelled),
+        "change": change,
+        "delete": delete,
+        "changes": bool(add or change or delete),
         "needs_a_person": sends.count("attention"),
         "people_entering": sum(one["people"]["entering"] or 0 for one in changes if "people" in one),
         "people_leaving": sum(one["people"]["leaving"] or 0 for one in changes if "people" in one),

@@ -13,23 +13,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from audsql.session.applying import ApplyOptions, ApplyOutcome, apply, resolve, run_due
-    from audsql.session.overview import doctor, graph, status
-    from audsql.session.planning import PlanOutcome, plan
-    from audsql.session.project import Opened, check, check_text, open_project, run_tests
+    from audsql.session.differing import DiffOutcome, diff
+    from audsql.session.explaining import explain, listing
+    from audsql.session.graphs import graph
+    from audsql.session.membership import person
+    from audsql.session.overview import doctor, status
+    from audsql.session.planning import PlanOptions, PlanOutcome, plan
+    from audsql.session.project import Opened, check, check_text, check_texts, open_project, run_tests
     from audsql.session.sets import evaluate
 
 __all__ = [
     "ApplyOptions",
     "ApplyOutcome",
+    "DiffOutcome",
     "Opened",
+    "PlanOptions",
     "PlanOutcome",
     "apply",
     "check",
     "check_text",
+    "check_texts",
+    "diff",
     "doctor",
     "evaluate",
+    "explain",
     "graph",
+    "listing",
     "open_project",
+    "person",
     "plan",
     "resolve",
     "run_due",
@@ -39,9 +50,13 @@ __all__ = [
 
 _ROOMS = {
     "applying": ("ApplyOptions", "ApplyOutcome", "apply", "resolve", "run_due"),
-    "overview": ("doctor", "graph", "status"),
-    "planning": ("PlanOutcome", "plan"),
-    "project": ("Opened", "check", "check_text", "open_project", "run_tests"),
+    "differing": ("DiffOutcome", "diff"),
+    "explaining": ("explain", "listing"),
+    "graphs": ("graph",),
+    "membership": ("person",),
+    "overview": ("doctor", "status"),
+    "planning": ("PlanOptions", "PlanOutcome", "plan"),
+    "project": ("Opened", "check", "check_text", "check_texts", "open_project", "run_tests"),
     "sets": ("evaluate",),
 }
 

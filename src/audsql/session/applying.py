@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from audsql.data.engine import EngineFailure
 from audsql.diag import Diagnostic, error, has_errors
 from audsql.session.accounts import Remote, connect
-from audsql.session.planning import make, open_store, state_of
+from audsql.session.planning import PlanOptions, make, open_store, state_of
 from audsql.session.project import Opened, check, compiled, messages_of, spec_digest
 from audsql.session.sets import engine_of
 
@@ -31,13 +31,16 @@ Document = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
     """`expect`: the digest that the plan must have. `accept_shrunk`: lists whose shrinking a person
-    accepted, with `reason`. `on_event` gets each step as it happens."""
+    accepted, and `accept_policies`: policies that a person set aside, with `reason`. `prune`: see PlanOptions.
+    `on_event` gets each step as it happens."""
 
     as_of: datetime | None = None
     expect: str | None = None
     accept_shrunk: frozenset[str] = frozenset()
     reason: str = ""
     on_event: Callable[[Document], None] = field(default=lambda event: None)
+    accept_policies: frozenset[str] = frozenset()
+    prune: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
         return ApplyOutcome(None, problems, 1)
     if document is None:
         try:
-            planned, problems = make(opened, remote, state, options.as_of, options.accept_shrunk)
+            choice = PlanOptions(options.accept_shrunk, options.accept_policies, options.prune)
+            planned, problems = make(opened, remote, state, options.as_of, choice)
         except EngineFailure as failure:
             return ApplyOutcome(None, (failure.diagnostic,), 1)
         if planned is None:
@@ -130,12 +134,15 @@ def _interrupted(state: State, digest: str) -> bool:
 
 
 def _execute(context: Context, document: Document, resuming: bool) -> int:
-    from audsql.apply.run import carry_out, execute, renew_pins
+    from audsql.apply.run import carry_out, execute, remember, renew_pins
 
     if not document["summary"]["changes"] and not resuming:
         # Nothing to approve; what is due by now, and what may be deleted by now, is still done.
         renew_pins(context, document)
-        return carry_out(context)
+        code = carry_out(context)
+        if code in (0, 7) and document.get("changes"):
+            remember(context, document)
+        return code
     return execute(context, document, document["digest"], resuming)
 
 
@@ -143,6 +150,8 @@ def _refusals(
     opened: Opened, remote: Remote, state: State, document: Document, options: ApplyOptions
 ) -> tuple[Diagnostic, ...]:
     """Why a plan may not be applied: it is not the one, not for this state, not allowed, or too old."""
+    from audsql.plan.guard import is_accepted
+
     digest = document["digest"]
     if options.expect is not None and options.expect != digest:
         return (error("AUD0626", None, expected=options.expect, found=digest),)
@@ -152,10 +161,28 @@ def _refusals(
     if stale:
         return (error("AUD0624", None, what=tuple(stale)),)
     denied = [one for one in document["guards"] if one["severity"] == "error"]
-    accepted = [one for one in denied if one["code"] == "AUD0703" and one["facts"]["name"] in options.accept_shrunk]
-    if len(denied) > len(accepted):
-        return tuple(_denial(one) for one in denied if one not in accepted)
-    return ()
+    left = [
+        one
+        for one in denied
+        if not is_accepted(one["code"], one["facts"], options.accept_shrunk, options.accept_policies)
+    ]
+    if left:
+        return tuple(_denial(one) for one in left)
+    return () if _interrupted(state, digest) else tuple(_too_quiet(opened, remote, document))
+
+
+def _too_quiet(opened: Opened, remote: Remote, document: Document) -> Iterator[Diagnostic]:
+    """What is to be sent at once, in hours that have become quiet since the plan was made."""
+    from audsql.plan.policies import quiet_problem
+
+    assert opened.analysis is not None
+    project = opened.analysis.project
+    for entry in document["deliveries"]:
+        delivery = project.delivery(entry["address"].removeprefix("delivery."))
+        if entry["at"] is None and entry["action"] in ("send", "update") and delivery is not None:
+            problem = quiet_problem(project, delivery, remote.now())
+            if problem is not None:
+                yield problem
 
 
 def _denial(guard: Document) -> Diagnostic:
@@ -292,6 +319,9 @@ def _record_overrides(context: Context) -> None:
     for name in sorted(options.accept_shrunk):
         row = Resolution(f"source.{name}", "accept-shrunk", options.reason, options.holder, context.steady_now())
         context.write("guard.overridden", row)
+    for name in sorted(options.accept_policies):
+        row = Resolution(f"policy.{name}", "accept-policy", options.reason, options.holder, context.steady_now())
+        context.write("guard.overridden", row)
 
 
 def _recall_pace(remote: Remote, store: Store) -> None:
@@ -325,7 +355,7 @@ def _context(
         messages=messages_of(opened)[0],
         options=make_options(
             holder=_user(), host=platform.node(), pid=os.getpid(), accept_shrunk=options.accept_shrunk,
-            reason=options.reason,
+            accept_policies=options.accept_policies, reason=options.reason,
         ),
         on_event=options.on_event,
         steady_now=lambda: datetime.now(UTC),
@@ -358,7 +388,7 @@ def _report(
         "exit_code": code,
         "complete": code in (0, 7),
         "events": events,
-        "needs_person": [{"delivery": row.delivery, "occurrence": row.id, "state": row.state} for row in attention],
+        "needs_person": [{"delivery": row.name, "occurrence": row.id, "state": row.state} for row in attention],
         "next_due": min((row.at.isoformat() for row in coming if row.at), default=None),
         "summary": {
             "added": created,

@@ -1,23 +1,18 @@
-"""Documents that only look: status, graph, doctor."""
+"""Documents that only look: status, doctor."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
-from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from audsql.diag import Diagnostic, has_errors
-from audsql.meaning.expressions import walk
-from audsql.meaning.ir import Project
 from audsql.session.planning import state_of
 from audsql.session.project import Opened, check
-from audsql.source import Span
-from audsql.syntax import ast
 
-__all__ = ["doctor", "graph", "status"]
+__all__ = ["doctor", "status"]
 
 Document = dict[str, Any]
 
@@ -32,7 +27,7 @@ def status(opened: Opened) -> tuple[Document, tuple[Diagnostic, ...], int]:
     occurrences = [
         {
             "id": row.id,
-            "delivery": row.delivery,
+            "delivery": row.name,
             "account": row.account,
             "time": row.time,
             "at": row.at.astimezone(zone).isoformat() if row.at else None,
@@ -70,94 +65,6 @@ def status(opened: Opened) -> tuple[Document, tuple[Diagnostic, ...], int]:
         "occurrences": occurrences, "resources": resources,
     }  # fmt: skip
     return document, (), 7 if attention else 0
-
-
-def graph(opened: Opened) -> Document:
-    """Nodes and edges of the project: an edge goes from what uses to what is used."""
-    if opened.analysis is None:
-        return {"kind": "audsql.graph", "nodes": [], "edges": []}
-    project = opened.analysis.project
-    nodes: list[Document] = []
-    places = _places(opened)
-    edges: set[tuple[str, str]] = set()
-    for kind, rows in (
-        ("account", project.accounts), ("upload", project.uploads), ("table", project.tables),
-        ("message", project.messages), ("audience", project.audiences), ("delivery", project.deliveries),
-        ("policy", project.policies),
-    ):  # fmt: skip
-        for row in rows:
-            nodes.append(_node(kind, row, places.get((kind, row.name))))
-    for delivery in project.deliveries:
-        edges |= {(f"delivery.{delivery.name}", f"message.{name}") for name in delivery.messages}
-        edges |= {(f"delivery.{delivery.name}", f"policy.{name}") for name in delivery.policies}
-    edges |= set(_uses(opened))
-    return {
-        "kind": "audsql.graph",
-        "format_version": "1.0",
-        "nodes": nodes,
-        "edges": [{"from": source, "to": target} for source, target in sorted(edges)],
-    }
-
-
-def _uses(opened: Opened) -> Iterator[tuple[str, str]]:
-    """Which names each set expression of the specs mentions, as written."""
-    assert opened.analysis is not None
-    addresses = _addresses(opened.analysis.project)
-    for file in opened.files:
-        for statement in file.statements:
-            if isinstance(statement, ast.Audience):
-                yield from _mentions(f"audience.{statement.name.text}", statement.expression, addresses)
-            elif isinstance(statement, ast.Policy):
-                for rule in statement.rules:
-                    if isinstance(rule, ast.ExcludeRule | ast.RequireRule):
-                        yield from _mentions(f"policy.{statement.name.text}", rule.expression, addresses)
-            elif isinstance(statement, ast.Block) and statement.kind == "delivery":
-                for entry in statement.entries:
-                    if isinstance(entry.value, ast.Reference | ast.Call | ast.Not | ast.Paren | ast.Chain):
-                        yield from _mentions(f"delivery.{statement.name.text}", entry.value, addresses)
-
-
-def _addresses(project: Project) -> dict[str, str]:
-    found = {row.name: f"upload.{row.name}" for row in project.uploads}
-    found |= {row.name: f"table.{row.name}" for row in project.tables}
-    found |= {verb.name: f"table.{row.name}" for row in project.tables for verb in row.verbs}
-    found |= {row.name: f"audience.{row.name}" for row in project.audiences}
-    return found | {row.name: f"delivery.{row.name}" for row in project.deliveries}
-
-
-def _mentions(source: str, expression: ast.Expression, addresses: dict[str, str]) -> Iterator[tuple[str, str]]:
-    for node in walk(expression):
-        names = [node.name.text] if isinstance(node, ast.Reference | ast.Call) else []
-        if isinstance(node, ast.Call) and node.name.text in ("uploaded", "linked", "clicked", "opened", "received"):
-            names = [value.text for value in node.arguments.values[:1] if isinstance(value, ast.Word | ast.Text)]
-        yield from ((source, addresses[name]) for name in names if name in addresses)
-
-
-def _places(opened: Opened) -> dict[tuple[str, str], Span]:
-    """Where each statement stands, whole, by kind and name."""
-    found: dict[tuple[str, str], Span] = {}
-    for file in opened.files:
-        for statement in file.statements:
-            if isinstance(statement, ast.Block):
-                found[statement.kind, statement.name.text] = statement.span
-            elif isinstance(statement, ast.Audience | ast.Policy):
-                found[type(statement).__name__.lower(), statement.name.text] = statement.span
-    return found
-
-
-def _node(kind: str, row: Any, whole: Span | None) -> Document:
-    span = whole or row.span
-    return {
-        "address": f"{kind}.{row.name}",
-        "kind": kind,
-        "name": row.name,
-        "text": getattr(row, "text", None) or getattr(row, "to_text", None) or "",
-        "reach": "",
-        "description": getattr(row, "description", ""),
-        "path": span.path if span else None,
-        "start": span.start if span else 0,
-        "end": span.end if span else 0,
-    }
 
 
 def doctor(opened: Opened | None) -> Document:

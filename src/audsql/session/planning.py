@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audsql.apply.store import Store
     from audsql.plan.plan import PlanInputs
 
-__all__ = ["PlanOutcome", "Planned", "make", "open_store", "plan", "state_of"]
+__all__ = ["PlanOptions", "PlanOutcome", "Planned", "make", "open_store", "plan", "state_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,19 @@ class Planned:
     document: dict[str, Any]
 
 
-def plan(opened: Opened, as_of: datetime | None, accepted: frozenset[str] = frozenset()) -> PlanOutcome:
-    """What an apply would do now. Reads files, the state and LINE; changes nothing.
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """`accept_shrunk`: lists whose shrinking a person accepts (guard.shrunk); `accept_policies`: policies whose
+    demands of sizes and fresh data a person sets aside; `prune`: what deliveries that are gone left at LINE goes
+    too (names.removed)."""
 
-    `accepted`: lists whose shrinking a person accepts (guard.shrunk).
-    """
+    accept_shrunk: frozenset[str] = frozenset()
+    accept_policies: frozenset[str] = frozenset()
+    prune: bool = False
+
+
+def plan(opened: Opened, as_of: datetime | None, options: PlanOptions = PlanOptions()) -> PlanOutcome:
+    """What an apply would do now. Reads files, the state and LINE; changes nothing."""
     problems = check(opened)
     if opened.analysis is None or has_errors(problems):
         return PlanOutcome(None, problems)
@@ -52,7 +60,7 @@ def plan(opened: Opened, as_of: datetime | None, accepted: frozenset[str] = froz
         if state is None:
             return PlanOutcome(None, (*problems, *found))
         try:
-            planned, found = make(opened, remote, state, as_of, accepted)
+            planned, found = make(opened, remote, state, as_of, options)
         except EngineFailure as failure:
             return PlanOutcome(None, (*problems, failure.diagnostic))
         document = planned.document if planned else None
@@ -60,10 +68,10 @@ def plan(opened: Opened, as_of: datetime | None, accepted: frozenset[str] = froz
 
 
 def make(
-    opened: Opened, remote: Remote, state: State, as_of: datetime | None, accepted: frozenset[str]
+    opened: Opened, remote: Remote, state: State, as_of: datetime | None, options: PlanOptions
 ) -> tuple[Planned | None, tuple[Diagnostic, ...]]:
     from audsql import __version__
-    from audsql.apply import bind
+    from audsql.apply import bind, names
     from audsql.plan.guard import check as guards
     from audsql.plan.plan import PlanInputs, desired, desired_of, make_plan
 
@@ -72,6 +80,9 @@ def make(
     program, _ = compiled(opened)
     messages, _ = messages_of(opened)
     now = remote.now()
+    followed = names.followed(state, project, program, messages)
+    state = followed.state
+    left = names.left_behind(state, project)
     occurrences = bind.known_occurrences(state)
     aim = desired(project, program, {}, messages, occurrences, now)
     active = [one.compiled for one in aim.wanted if one.active]
@@ -87,8 +98,10 @@ def make(
         line_held=bind.held_line_audiences(state),
         released=bind.released_uploads(state), generations=bind.last_generations(state), occurrences=occurrences,
         request_ids=bind.sent_parts(state), endpoints=remote.endpoints,
+        applied=names.under_new_names(bind.applied_meanings(state), followed.moves),
+        moved=followed.moves, left_behind=left, removed=names.settlements(project, left, options.prune),
     )  # fmt: skip
-    verdicts = guards(inputs, desired_of(inputs), accepted)
+    verdicts = guards(inputs, desired_of(inputs), options.accept_shrunk, options.accept_policies)
     document = make_plan(inputs, verdicts)
     return Planned(inputs, document), (*diagnostics, *verdicts)
 

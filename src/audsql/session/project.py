@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audsql.config import Config, Loaded, load_project
 from audsql.diag import Bag, Diagnostic, error, has_errors
+from audsql.meaning import ir
+from audsql.meaning.expand import NO_INPUTS, Inputs, values_given
 from audsql.meaning.lower import Analysis, analyse
+from audsql.session.uses import load_uses, parse_uses
+from audsql.session.variables import NO_VARIABLES, Variables, file_values
 from audsql.source import Source, SourceMap, Span
 from audsql.syntax import ast
 from audsql.syntax.parse import parse_file
@@ -17,9 +21,20 @@ from audsql.syntax.parse import parse_file
 if TYPE_CHECKING:
     from audsql.compile.program import Program
 
-__all__ = ["Opened", "check", "check_text", "compiled", "messages_of", "open_project", "run_tests", "spec_digest"]
+__all__ = [
+    "Opened",
+    "check",
+    "check_text",
+    "check_texts",
+    "compiled",
+    "messages_of",
+    "open_project",
+    "run_tests",
+    "spec_digest",
+]
 
 STATEMENTS_MAX = 100_000
+_VALUES = "vars.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +49,8 @@ class Opened:
     diagnostics: tuple[Diagnostic, ...]
     findings: tuple[Diagnostic, ...] = ()
     files: tuple[ast.File, ...] = ()
+    inputs: Inputs = NO_INPUTS
+    looked_at: tuple[str, ...] = ()
 
     @property
     def cache(self) -> Path:
@@ -44,14 +61,19 @@ class Opened:
         return (self.config.environment if self.config else None) or "default"
 
 
-def open_project(root: Path, env: str | None = None, loaded: Loaded | None = None) -> Opened:
+def open_project(
+    root: Path, env: str | None = None, loaded: Loaded | None = None, variables: Variables = NO_VARIABLES
+) -> Opened:
     """Read, parse and analyse a project folder. Never raises for what the folder holds.
 
     `loaded`: the folder's texts where they have been read already, from the same folder and environment.
+    `variables`: what the project's parameters are given. `Opened.sources` holds the used files as well, and
+    `looked_at` their paths, found or not.
     """
     loaded = loaded or load_project(root, env)
     config, bag = loaded.config, Bag()
     bag.extend(loaded.diagnostics)
+    bag.extend(variables.diagnostics)
     if config is None:
         return Opened(root, None, loaded.sources, loaded.texts, None, bag.sorted())
     files = []
@@ -59,12 +81,19 @@ def open_project(root: Path, env: str | None = None, loaded: Loaded | None = Non
         file, problems = parse_file(source)
         files.append(file)
         bag.extend(problems)
-    count = sum(len(file.statements) for file in files)
+    uses = load_uses(root, files)
+    bag.extend(uses.bag.items)
+    sources = SourceMap.of([*loaded.sources, *uses.sources]) if uses.sources else loaded.sources
+    texts = SourceMap.of([*loaded.texts, *uses.sources]) if uses.sources else loaded.texts
+    looked_at = tuple(uses.looked_at)
+    count = sum(len(file.statements) for file in (*files, *uses.files.values()))
     if count > STATEMENTS_MAX:
         bag.add(error("AUD0006", None, count=count, limit=STATEMENTS_MAX))
-        return Opened(root, config, loaded.sources, loaded.texts, None, bag.sorted())
-    analysis, findings = analyse(tuple(files), name=config.name, timezone=config.timezone)
-    return Opened(root, config, loaded.sources, loaded.texts, analysis, bag.sorted(), findings, tuple(files))
+        return Opened(root, config, sources, texts, None, bag.sorted(), looked_at=looked_at)
+    inputs = Inputs(variables.given, uses.used, uses.files)
+    analysis, findings = analyse(tuple(files), name=config.name, timezone=config.timezone, inputs=inputs)
+    findings = tuple(one for one in findings if one.code not in config.lints_ignored)
+    return Opened(root, config, sources, texts, analysis, bag.sorted(), findings, tuple(files), inputs, looked_at)
 
 
 def check(opened: Opened) -> tuple[Diagnostic, ...]:
@@ -74,28 +103,77 @@ def check(opened: Opened) -> tuple[Diagnostic, ...]:
     bag.extend(opened.findings)
     if opened.analysis is not None:
         bag.extend(messages_of(opened)[1])
+        bag.extend(_outside(opened.analysis.project))
         if not has_errors(bag.items):
             from audsql.compile.project import check_project
 
             bag.extend(check_project(opened.analysis.project))
-    return bag.sorted()
+    return _causes(bag)
+
+
+def _causes(bag: Bag) -> tuple[Diagnostic, ...]:
+    """Without what follows from an error of spelling: a set or a value that has one inside is not judged."""
+    found = bag.sorted()
+    places: dict[str, list[Span]] = {}
+    for one in found:
+        if one.span is not None and one.code.startswith("AUD01") and one.severity == "error":
+            places.setdefault(one.span.path, []).append(one.span)
+
+    def follows(one: Diagnostic) -> bool:
+        span = one.span
+        if span is None or not one.code.startswith(("AUD02", "AUD03")):
+            return False
+        return any(span.start <= inner.start and inner.end <= span.end for inner in places.get(span.path, ()))
+
+    return tuple(one for one in found if not follows(one)) if places else found
 
 
 def check_text(text: str) -> tuple[Diagnostic, ...]:
     """The diagnostics of one text as a whole project, its tests run, every file that it names taken as there."""
+    return check_texts({"spec.aud": text})
+
+
+def check_texts(texts: Mapping[str, str]) -> tuple[Diagnostic, ...]:
+    """As `check_text`, for a project of several texts by path.
+
+    A path that begins with `../` is outside the project: it counts where it is used. `vars.toml` holds the
+    values of parameters, as a file of `--var-file`.
+    """
     from audsql.compile.project import compile_project
     from audsql.testing import run_tests as run
 
-    file, problems = parse_file(Source("spec.aud", text))
-    analysis, findings = analyse((file,), name="spec", timezone="Asia/Tokyo")
     bag = Bag()
-    bag.extend(problems)
+    files = []
+    for path in sorted(texts):
+        if path != _VALUES and not path.startswith("../"):
+            file, problems = parse_file(Source(path, texts[path]))
+            files.append(file)
+            bag.extend(problems)
+    uses = parse_uses(files, lambda path: (texts.get(path), ()), lambda path: path)
+    bag.extend(uses.bag.items)
+    given = tuple(file_values(texts[_VALUES], _VALUES, bag)) if _VALUES in texts else ()
+    inputs = Inputs(given, uses.used, uses.files)
+    analysis, findings = analyse(tuple(files), name="spec", timezone="Asia/Tokyo", inputs=inputs)
     bag.extend(findings)
+    bag.extend(_outside(analysis.project))
     if not has_errors(bag.items):
         bag.extend(compile_project(analysis.project)[1])
     if not has_errors(bag.items):
         bag.extend(diagnostic for result in run(analysis) for diagnostic in result.diagnostics)
-    return bag.sorted()
+    return _causes(bag)
+
+
+def _outside(project: ir.Project) -> Iterator[Diagnostic]:
+    """Paths that cannot lie below the folder that they are relative to, whatever files there are."""
+    from audsql.data.content import escapes
+
+    sources: tuple[ir.UploadSource | ir.TableSource, ...] = (*project.uploads, *project.tables)
+    for source in sources:
+        if escapes(source.file):
+            yield error("AUD1003", source.span, file=source.file)
+    for message in project.messages:
+        if message.file is not None and escapes(message.file):
+            yield error("AUD1120", message.span, message=message.name, file=message.file, inside=False)
 
 
 def compiled(opened: Opened) -> tuple[Program, tuple[Diagnostic, ...]]:
@@ -107,17 +185,18 @@ def compiled(opened: Opened) -> tuple[Program, tuple[Diagnostic, ...]]:
 
 def messages_of(opened: Opened) -> tuple[dict[str, tuple[dict[str, Any], ...]], tuple[Diagnostic, ...]]:
     """LINE message objects by message name."""
-    from audsql.line.messages import check_message, read_messages, text_message
+    from audsql.line.messages import check_message, coupon_message, read_messages, text_message
 
     assert opened.analysis is not None
     found: dict[str, tuple[dict[str, Any], ...]] = {}
     problems: list[Diagnostic] = []
     for message in opened.analysis.project.messages:
-        if message.text is not None:
-            found[message.name] = (text_message(message.text),)
+        if message.text is not None or message.coupon is not None:
+            plain = text_message(message.text) if message.text is not None else coupon_message(message.coupon or "")
+            found[message.name] = (plain,)
             problems.extend(check_message(found[message.name][0], message.span, message.name))
         elif message.file is not None:
-            content, diagnostics = _read_inside(opened, message.file, message.name, message.span)
+            content, diagnostics = _read_inside(opened, message)
             problems.extend(diagnostics)
             if content is not None:
                 objects, diagnostics = read_messages(content, message.span, message.name)
@@ -126,18 +205,18 @@ def messages_of(opened: Opened) -> tuple[dict[str, tuple[dict[str, Any], ...]], 
     return found, tuple(problems)
 
 
-def _read_inside(
-    opened: Opened, file: str, name: str, span: Span | None
-) -> tuple[bytes | None, tuple[Diagnostic, ...]]:
-    """The bytes of a file of the project; one outside it is refused."""
-    path = opened.root / file
-    inside = not Path(file).is_absolute() and path.resolve().is_relative_to(opened.root.resolve())
+def _read_inside(opened: Opened, message: ir.Message) -> tuple[bytes | None, tuple[Diagnostic, ...]]:
+    """The bytes of a message's file; one outside the project, or the folder of the used file, is refused."""
+    folder, file = opened.root / message.folder, message.file or ""
+    path = folder / file
+    inside = not Path(file).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+    missing = error("AUD1120", message.span, message=message.name, file=file, inside=inside)
     if not inside or not path.is_file():
-        return None, (error("AUD1120", span, message=name, file=file, inside=inside),)
+        return None, (missing,)
     try:
         return path.read_bytes(), ()
     except OSError:
-        return None, (error("AUD1120", span, message=name, file=file, inside=inside),)
+        return None, (missing,)
 
 
 def run_tests(opened: Opened) -> tuple[dict[str, Any], tuple[Diagnostic, ...]]:
@@ -163,6 +242,6 @@ def spec_digest(opened: Opened, messages: Mapping[str, Any]) -> str:
     from audsql.plan.document import digest_of
 
     zone = opened.config.timezone if opened.config else ""
-    return digest_of(
-        {"specs": opened.sources.digest, "messages": {k: list(v) for k, v in messages.items()}, "zone": zone}
-    )
+    parts = {"specs": opened.sources.digest, "messages": {k: list(v) for k, v in messages.items()}, "zone": zone}
+    values = values_given(opened.files, opened.inputs)
+    return digest_of({**parts, "values": [list(one) for one in values]} if values else parts)

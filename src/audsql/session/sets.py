@@ -42,6 +42,7 @@ def evaluate(
     `members`: where to write the ids of a listable expression, one a line. Policies are not applied.
     """
     from audsql.compile.bounds import TooMany, bounds
+    from audsql.data.engine import linkage_loss
     from audsql.meaning.ir import atoms_of
     from audsql.meaning.lower import lower_expression
     from audsql.syntax.parse import parse_expression
@@ -73,7 +74,12 @@ def evaluate(
         written = _write_members(members, engine.members(low_people))
         if written:
             return None, written
-    document = {"count": low_count if exact else None, "exact": exact, "low": low_count, "high": high_count}
+    document: dict[str, Any] = {
+        "count": low_count if exact else None, "exact": exact, "low": low_count, "high": high_count
+    }  # fmt: skip
+    losses = linkage_loss(expression, materialised)
+    if losses:
+        document["linkage"] = [loss.to_document() for loss in losses]
     return document, (*found, *diagnostics)
 
 

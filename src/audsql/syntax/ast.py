@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from audsql.source import Span
+from audsql.source import Span, made_often
 from audsql.syntax.terms import (
     AggregateCondition,
     Arguments,
@@ -93,6 +93,7 @@ class Flag:
 EntryValue = Value | Expression | PeopleRange | tuple[Value, ...] | tuple[IdColumn, ...]
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Entry:
     """`key: value` of a block. `to` holds an Expression (with `allow_empty`), `id` a tuple of
@@ -141,6 +142,7 @@ class Block:
     fields: tuple[Field, ...] = ()
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Audience:
     """`audience name = expression`, or with `parameters`: `audience lapsed(p, d) = expression`."""
@@ -458,11 +460,13 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A statement that could not be read. `name` is what it declares, where that much was clear."""
+    """A statement that could not be read. `name` is what it declares, where that much was clear; `declares`
+    the names of the statements inside a `for` that could not be read."""
 
     kind: str
     name: Name | None
     span: Span = at()
+    declares: tuple[Name, ...] = ()
 
 
 Statement = Block | Audience | Policy | Test | Parameter | For | Use | Split | Priority | Moved | Removed | Flow | Bad
@@ -470,8 +474,12 @@ Statement = Block | Audience | Policy | Test | Parameter | For | Use | Split | P
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One parsed text: its statements in order, and its comments for the formatter."""
+    """One parsed text: its statements in order, and its comments for the formatter.
+
+    `indexed`: names with an index, `card[A]`, may stand in it.
+    """
 
     path: str
     statements: tuple[Statement, ...]
     comments: tuple[Comment, ...] = field(default=(), compare=False)
+    indexed: bool = field(default=False, compare=False)

@@ -21,7 +21,17 @@ from audsql.syntax import moment
 from audsql.syntax.ast import Comment
 from audsql.syntax.identifiers import identifier_end
 
-__all__ = ["REPORTED_MAX", "STATEMENT_WORDS", "Tokens", "escaped", "is_plain_name", "lex", "name_text", "string_text"]
+__all__ = [
+    "REPORTED_MAX",
+    "STATEMENT_WORDS",
+    "Tokens",
+    "escaped",
+    "is_plain_name",
+    "lex",
+    "name_text",
+    "string_text",
+    "unescaped",
+]
 
 # What begins a statement, those of later versions of the language included.
 STATEMENT_WORDS = frozenset(
@@ -56,7 +66,8 @@ _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BACKQUOTED = re.compile(r"[^`\r\n]*+`")
 _FANCY_STRING = re.compile(r'[^“”＂"\n]*+[“”＂"]')
 _FANCY_BACKQUOTED = re.compile(r"[^`｀\n]*+[`｀]")
-_LINE_REST = re.compile(r"[^\r\n]*+")
+_QUOTED_ONCE = re.compile(r"'[^'\"\\\r\n]*+'")
+_LINE_END = re.compile(r"[\r\n]")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+(?:_[0-9]++)*+)(?:\.[0-9]++(?:_[0-9]++)*+)?")
 _DIGITS_MAX = 30
 _ESCAPE = re.compile(r'\\(?:(["\\n])|u\{([0-9A-Fa-f]{1,6})\}|(u\{[^"}\s]*\}?|.))', re.DOTALL)
@@ -232,8 +243,14 @@ def _number(tokens: Tokens, start: int, end: int) -> int:
     if not found.possible:
         span = Span(tokens.path, start, found.end)
         fixes = (Fix((Edit(span, found.instead),), safe=False),) if found.instead else ()
-        written = flat[start : found.end]
-        tokens.report("AUD0117", start, found.end, fatal=True, fixes=fixes, found=written, instead=found.instead)
+        facts: dict[str, Fact] = {
+            "found": flat[start : found.end],
+            "instead": found.instead,
+            "last": found.last,
+            "late": found.late,
+            "other": not (found.instead or found.last or found.late),
+        }
+        tokens.report("AUD0117", start, found.end, fatal=True, fixes=fixes, **facts)
     tokens.add(found.kind, start, found.end)
     return found.end
 
@@ -248,8 +265,7 @@ def _backquote(tokens: Tokens, start: int, _end: int) -> int:
     pattern = _BACKQUOTED if tokens.text[start] == "`" else _FANCY_BACKQUOTED
     found = pattern.match(tokens.text, start + 1)
     if found is None:
-        rest = _LINE_REST.match(tokens.text, start + 1)
-        end = rest.end() if rest else start + 1
+        end = _line_end(tokens.text, start)
         tokens.report("AUD0105", start, start + 1, fatal=True)
     else:
         end = found.end()
@@ -259,6 +275,11 @@ def _backquote(tokens: Tokens, start: int, _end: int) -> int:
             tokens.report("AUD0126", start, end, fatal=True)
     tokens.add("QUOTED", start, end)
     return end
+
+
+def _line_end(text: str, start: int) -> int:
+    found = _LINE_END.search(text, start)
+    return found.start() if found else len(text)
 
 
 def _string(tokens: Tokens, start: int) -> int:
@@ -300,15 +321,30 @@ def _bad(tokens: Tokens, start: int, end: int) -> int:
     if len(tokens.problems) >= REPORTED_MAX:
         tokens.count(start)
         return end
+    if tokens.text[start] == "'" and (close := _QUOTED_ONCE.match(tokens.text, start)):
+        return _single_quoted(tokens, start, close.end())
     run = tokens.flat[start:end]
     instead = _INSTEAD.get(run)
     blank = run.isspace() or run == "\ufeff"
+    other = not instead and not blank
     fixes: tuple[Fix, ...] = ()
     if blank or instead:
         fixes = (Fix((Edit(Span(tokens.path, start, end), " " if blank else f"{instead}"),), safe=blank),)
-    shown = run if run.isprintable() and not blank else None
+    shown = _short(run if run.isprintable() and not blank else None)
     point = f"U+{ord(run[0]):04X}"
-    tokens.report("AUD0102", start, end, fixes=fixes, found=_short(shown), point=point, instead=instead, blank=blank)
+    facts: dict[str, Fact] = {"found": shown, "point": point, "instead": instead, "blank": blank, "other": other}
+    tokens.report("AUD0102", start, end, fatal=False, fixes=fixes, **facts)
+    return end
+
+
+def _single_quoted(tokens: Tokens, start: int, end: int) -> int:
+    """Text in single quotes: one problem, read on as the text that it is meant to be."""
+    marks = ((start, start + 1), (end - 1, end))
+    edits = tuple(Edit(Span(tokens.path, first, last), '"') for first, last in marks)
+    repair = (Fix(edits, safe=False),)
+    facts: dict[str, Fact] = {"found": "'", "point": "U+0027", "instead": '"', "blank": False, "other": False}
+    tokens.report("AUD0102", start, end, fatal=False, fixes=repair, **facts)
+    tokens.add("STRING", start, end)
     return end
 
 
@@ -337,14 +373,13 @@ def _unclosed_string(tokens: Tokens, start: int) -> int:
     """
     text = tokens.text
     kinds, starts, ends = tokens.kinds, tokens.starts, tokens.ends
-    for index, kind in enumerate(kinds):
-        if kind == "STRING" and _SWALLOWED.search(text, starts[index], ends[index]):
-            start = starts[index]
-            del kinds[index:], starts[index:], ends[index:]
-            break
+    swallowing = (index for index in range(len(kinds)) if kinds[index] == "STRING")
+    first = next((index for index in swallowing if _SWALLOWED.search(text, starts[index], ends[index])), None)
+    if first is not None:
+        start = starts[first]
+        del kinds[first:], starts[first:], ends[first:]
     _forget_after(tokens, start)
-    rest = _LINE_REST.match(text, start + 1)
-    end = rest.end() if rest else start + 1
+    end = _line_end(text, start)
     tokens.report("AUD0103", start, end, fatal=True)
     tokens.add("STRING", start, end)
     return end
@@ -377,16 +412,32 @@ def _note_wide(tokens: Tokens, start: int, end: int) -> None:
 
 
 def _report_wide(tokens: Tokens) -> None:
+    closing = _closing_marks(tokens)
     for first, last in zip(tokens.wide_starts, tokens.wide_ends, strict=True):
+        if (first, last) in closing.values():
+            continue
         if len(tokens.problems) >= REPORTED_MAX:
             tokens.count(first)
             continue
         written, ascii_text = tokens.text[first:last], tokens.flat[first:last]
-        repair = Fix((Edit(Span(tokens.path, first, last), ascii_text),))
+        places = [(first, last), *([closing[first, last]] if (first, last) in closing else [])]
+        repair = Fix(tuple(Edit(Span(tokens.path, at, end), tokens.flat[at:end]) for at, end in places))
         found = _short(written.replace("　", " ").strip()) or None
         instead = _short(ascii_text.strip()) or None
         point = f"U+{ord(written[0]):04X}"
-        tokens.report("AUD0101", first, last, fixes=(repair,), found=found, point=point, instead=instead)
+        tokens.report(
+            "AUD0101", first, last, fixes=(repair,), found=found, point=point, instead=instead, blank=not instead
+        )
+
+
+def _closing_marks(tokens: Tokens) -> dict[tuple[int, int], tuple[int, int]]:
+    """The full-width mark that closes a text, by the one that opens it: the two are one mistake."""
+    marks = set(zip(tokens.wide_starts, tokens.wide_ends, strict=True))
+    if not marks:
+        return {}
+    strings = ((s, e) for kind, s, e in zip(tokens.kinds, tokens.starts, tokens.ends, strict=True) if kind == "STRING")
+    pairs = (((start, start + 1), (end - 1, end)) for start, end in strings)
+    return {opens: closes for opens, closes in pairs if opens in marks and closes in marks and opens != closes}
 
 
 def _report_hidden(tokens: Tokens) -> None:
@@ -411,7 +462,12 @@ def string_text(written: str) -> str:
     inner = written[1:-1] if len(written) > 1 and written.endswith('"') else written[1:]
     if "\r" in inner:
         inner = inner.replace("\r\n", "\n")
-    return _ESCAPE.sub(_unescape, inner) if "\\" in inner else inner
+    return unescaped(inner) if "\\" in inner else inner
+
+
+def unescaped(text: str) -> str:
+    """A text with every escape as what it stands for."""
+    return _ESCAPE.sub(_unescape, text)
 
 
 def _unescape(escape: re.Match[str]) -> str:

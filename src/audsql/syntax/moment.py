@@ -26,24 +26,32 @@ _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What was read up to `end`. `possible`: such a day and time exist; `instead`: what may be meant."""
+    """What was read up to `end`. `possible`: such a day and time exist; `instead`: what may be meant.
+
+    `last`: the last day of the month, where the day written comes after it; `late`: the hour is 24 or above.
+    """
 
     kind: str
     end: int
     possible: bool
     instead: str | None = None
+    last: str | None = None
+    late: bool = False
 
 
 def read(text: str, start: int, end: int) -> Moment | None:
     """The date or time of day that begins at `start`, where the run of digits and marks ends at `end`."""
     exact = _DATE_TIME.match(text, start)
     if exact and exact.end() >= end:
-        return Moment("DATETIME", exact.end(), _date_exists(exact) and _time_exists(*exact.group(4, 5, 7, 8)))
+        possible = _date_exists(exact) and _time_exists(*exact.group(4, 5, 7, 8))
+        late = int(exact.group(4) or 0) > 23
+        return Moment("DATETIME", exact.end(), possible, None, _last_day(exact), late)
     if exact and end == exact.end(3) == start + 10:
-        return Moment("DATETIME", end, _date_exists(exact))
+        return Moment("DATETIME", end, _date_exists(exact), None, _last_day(exact))
     time = _TIME.fullmatch(text, start, end)
     if time:
-        return Moment("CLOCK", end, _time_exists(time.group(1), time.group(2), None, None))
+        possible = _time_exists(time.group(1), time.group(2), None, None)
+        return Moment("CLOCK", end, possible, late=int(time.group(1)) > 23)
     return _nearly(text, start, end)
 
 
@@ -53,7 +61,9 @@ def _nearly(text: str, start: int, end: int) -> Moment | None:
     if near is None or near.end() < end:
         return None
     if near.group(6):
-        return Moment("CLOCK", near.end(), False, near.group(6)[:5].rstrip(":"))
+        clock = near.group(6)[:5].rstrip(":")
+        possible = _time_exists(clock[:-3], clock[-2:], None, None)
+        return Moment("CLOCK", near.end(), False, clock if possible else None)
     date = f"{near.group(1)}-{near.group(3):0>2}-{near.group(4):0>2}"
     clock = f" {near.group(5)[:5].rstrip(':')}" if near.group(5) else ""
     found = _DATE_TIME.fullmatch(date + clock)
@@ -63,10 +73,20 @@ def _nearly(text: str, start: int, end: int) -> Moment | None:
 
 def _date_exists(found: re.Match[str]) -> bool:
     year, month, day = (int(part) for part in found.group(1, 2, 3))
-    if year < 1 or not 1 <= month <= 12:
-        return False
+    return year >= 1 and 1 <= month <= 12 and 1 <= day <= _days_of(year, month)
+
+
+def _days_of(year: int, month: int) -> int:
     leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    return 1 <= day <= _MONTH_DAYS[month - 1] + leap
+    return _MONTH_DAYS[month - 1] + leap
+
+
+def _last_day(found: re.Match[str]) -> str | None:
+    """The last day of the month, where the month exists and the day comes after it."""
+    year, month, day = (int(part) for part in found.group(1, 2, 3))
+    if year < 1 or not 1 <= month <= 12 or day <= _days_of(year, month):
+        return None
+    return f"{found.group(1)}-{found.group(2)}-{_days_of(year, month)}"
 
 
 def _time_exists(hour: str | None, minute: str | None, offset_hours: str | None, offset_minutes: str | None) -> bool:

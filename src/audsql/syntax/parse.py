@@ -9,32 +9,43 @@ Rules: syntax.* of specs/language/02-syntax.md.
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from audsql.diag import Bag, Diagnostic, error
+from audsql.diag import Bag, Diagnostic, Label, error, fix
 from audsql.source import Source, Span
 from audsql.syntax import ast
-from audsql.syntax.build import Making, finish_expression
 from audsql.syntax.drive import Failure, drive
 from audsql.syntax.lex import STATEMENT_WORDS, Tokens, lex, name_text
-from audsql.syntax.recover import after_later, begins_line, begins_statement, next_statement, probable_head
+from audsql.syntax.making import Making, finish_expression
+from audsql.syntax.recover import begins_line, begins_statement, next_statement, probable_head, statement_head
 from audsql.syntax.table import Table, parse_table
+from audsql.syntax.tree import every_statement
 from audsql.syntax.trouble import explain, explain_start
 
-__all__ = ["FILE_BYTES_MAX", "LATER_STATEMENTS", "STATEMENTS_MAX", "parse_expression", "parse_file"]
+__all__ = ["FILE_BYTES_MAX", "STATEMENTS_MAX", "parse_expression", "parse_file"]
 
 # lexical.size and syntax.limits
 FILE_BYTES_MAX = 4 * 1024 * 1024
 STATEMENTS_MAX = 100_000
-# Statements of the language that this version reads no further than their first word.
-LATER_STATEMENTS = frozenset({"split", "priority", "flow", "param", "for", "use", "moved", "removed"})
+
+
+@dataclass(slots=True)
+class _Loop:
+    """A `for` whose statements are being read: its head, None where that could not be read, its first piece
+    and its opening brace, and the statements so far."""
+
+    head: ast.For | None
+    first: int
+    brace: int
+    statements: list[ast.Statement] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Reading:
     table: Table
     making: Making
+    loops: list[_Loop] = field(default_factory=list)
 
     @property
     def tokens(self) -> Tokens:
@@ -48,16 +59,38 @@ def parse_file(source: Source) -> tuple[ast.File, tuple[Diagnostic, ...]]:
         return ast.File(source.path, ()), (too_big,)
     tokens = lex(source.path, source.text)
     reading = _Reading(parse_table(), Making(tokens))
-    statements: list[ast.Statement] = []
-    at = 0
-    while at < len(tokens.kinds):
-        if len(statements) == STATEMENTS_MAX:
+    statements = _described(tokens, _statements(reading))
+    file = ast.File(source.path, statements, tuple(tokens.comments), reading.making.indexed)
+    return file, _all_problems(reading.making)
+
+
+def _statements(reading: _Reading) -> list[ast.Statement]:
+    """All statements of a text, those of a `for` inside it. A project's limit counts them all."""
+    tokens, loops = reading.tokens, reading.loops
+    outermost: list[ast.Statement] = []
+    at = count = 0
+    while True:
+        ended = at >= len(tokens.kinds)
+        if loops and (ended or tokens.kinds[at] == "}" or _leaves(tokens, loops[-1], at)):
+            closed = not ended and tokens.kinds[at] == "}"
+            statement, at = _close(reading, at, closed=closed), at + closed
+        elif ended:
+            return outermost
+        elif count == STATEMENTS_MAX:
             reading.making.problems.append(error("AUD0120", tokens.span(at, at), limit=STATEMENTS_MAX))
-            break
-        statement, at = _statement(reading, at)
-        statements.append(statement)
-    described = _described(tokens, statements)
-    return ast.File(source.path, described, tuple(tokens.comments)), _all_problems(reading.making)
+            at = len(tokens.kinds)
+            for loop in loops:
+                loop.head = None
+            continue
+        else:
+            count += 1
+            read, at = _statement(reading, at) if tokens.word(at) != "for" else _loop(reading, at)
+            if isinstance(read, _Loop):
+                loops.append(read)
+                reading.making.depth = len(loops)
+                continue
+            statement = read
+        (loops[-1].statements if loops else outermost).append(statement)
 
 
 def parse_expression(text: str, path: str = "<expression>") -> tuple[ast.Expression | None, tuple[Diagnostic, ...]]:
@@ -106,26 +139,29 @@ def _statement(reading: _Reading, at: int) -> tuple[ast.Statement, int]:
     """The statement that begins at a piece, and the piece at which the next one begins."""
     tokens = reading.tokens
     word = tokens.word(at) if tokens.kinds[at] == "NAME" else ""
-    if word in LATER_STATEMENTS:
-        end = after_later(tokens, at)
-        problem = error("AUD0112", tokens.span(at, at), feature=word)
-        _add_problem(reading.making, len(reading.making.problems), at, at, lambda: problem)
-        return ast.Bad(word, _declared(tokens, at), tokens.span(at, end - 1)), end
     if word not in STATEMENT_WORDS:
         return _no_statement(reading, at)
     mark = len(reading.making.problems)
     found = _run(reading, at, mark)
-    if not isinstance(found, Failure):
+    if isinstance(found, tuple):
         node, end = found
         if not _is_fatal(reading, at, end - 1):
             return node, end
-        return ast.Bad(word, _declared(tokens, at), tokens.span(at, end - 1)), end
-    stop = found.index
-    limit = _next_head(tokens, at, stop)
-    _add_problem(reading.making, mark, at, stop, lambda: explain(reading.table, tokens, found, at, limit))
-    depth = sum(tokens.kinds[bracket] == "{" for bracket in found.brackets)
-    end = next_statement(tokens, max(stop, at + 1), depth - (found.too_deep and tokens.kinds[stop] == "{"))
+    else:
+        end = _after_failure(reading, at, found, mark)
     return ast.Bad(word, _declared(tokens, at), tokens.span(at, end - 1)), end
+
+
+def _after_failure(reading: _Reading, at: int, found: Failure, mark: int) -> int:
+    """Reports a statement that cannot be read; where reading goes on."""
+    tokens, stop, inside = reading.tokens, found.index, bool(reading.loops)
+    depth = sum(tokens.kinds[bracket] == "{" for bracket in found.brackets)
+    limit = _next_head(tokens, at, stop)
+    if inside and not depth and stop < limit and tokens.kinds[stop] == "}":
+        limit = stop
+    _add_problem(reading.making, mark, at, stop, lambda: explain(reading.table, tokens, found, at, limit))
+    too_deep = found.too_deep and tokens.kinds[stop] == "{"
+    return next_statement(tokens, max(stop, at + 1), depth - too_deep, inside=inside)
 
 
 def _run(reading: _Reading, at: int, mark: int) -> tuple[Any, int] | Failure:
@@ -135,7 +171,7 @@ def _run(reading: _Reading, at: int, mark: int) -> tuple[Any, int] | Failure:
     found = drive(reading.table, reading.making, "statement", at, stop)
     if isinstance(found, tuple):
         end = found[1]
-        if end == stop or tokens.kinds[end - 1] == "}" or _is_complete(tokens, at, end):
+        if end == stop or tokens.kinds[end - 1] == "}" or _is_complete(tokens, at, end, inside=bool(reading.loops)):
             return found
         del reading.making.problems[mark:]
         found = drive(reading.table, reading.making, "statement", at, end + 1, whole=True)
@@ -147,10 +183,11 @@ def _run(reading: _Reading, at: int, mark: int) -> tuple[Any, int] | Failure:
     return found
 
 
-def _is_complete(tokens: Tokens, at: int, end: int) -> bool:
+def _is_complete(tokens: Tokens, at: int, end: int, *, inside: bool) -> bool:
     """Whether a statement that could end here does: the next begins, and did not begin before on its own line
     (`audience x =`, new line, `audience message = y` is not the reference `audience` and a statement)."""
-    if not begins_statement(tokens, end):
+    closes = inside and tokens.kinds[end] == "}"
+    if not closes and not begins_statement(tokens, end):
         return False
     return begins_line(tokens, end) or _next_head(tokens, at, end) == len(tokens.kinds)
 
@@ -166,7 +203,7 @@ def _next_head(tokens: Tokens, at: int, last: int) -> int:
 def _no_statement(reading: _Reading, at: int) -> tuple[ast.Statement, int]:
     """Text that does not begin as a statement does: reported once, up to the next statement."""
     tokens = reading.tokens
-    end = next_statement(tokens, at + 1, int(tokens.kinds[at] == "{"))
+    end = next_statement(tokens, at + 1, int(tokens.kinds[at] == "{"), inside=bool(reading.loops))
     problem, kind = explain_start(tokens, at)
     _add_problem(reading.making, len(reading.making.problems), at, end - 1, lambda: problem)
     return ast.Bad(kind, _declared(tokens, at) if kind else None, tokens.span(at, end - 1)), end
@@ -176,14 +213,98 @@ def _declared(tokens: Tokens, at: int) -> ast.Name | None:
     """The name that a statement declares, as far as its first words say."""
     word = tokens.word(at)
     index = at + 3 if word == "use" else at + 1
-    if word in ("priority", "for", "moved", "test") or index >= len(tokens.kinds):
+    if word in ("priority", "for", "moved", "removed", "test") or index >= len(tokens.kinds):
         return None
     kind, span = tokens.kinds[index], tokens.span(index, index)
+    if kind == "NAME" and tokens.word(index) == word:
+        return None
     if kind == "NAME":
-        return ast.Name(name_text(tokens.word(index)), False, span)
+        return ast.Name(name_text(tokens.word(index)), False, span, _declared_index(tokens, index + 1))
     if kind == "QUOTED":
-        return ast.Name(name_text(tokens.text[span.start + 1 : span.end - 1]), True, span)
+        text = name_text(tokens.text[span.start + 1 : span.end - 1])
+        return ast.Name(text, True, span, _declared_index(tokens, index + 1))
     return None
+
+
+def _declared_index(tokens: Tokens, at: int) -> tuple[ast.Value, ...]:
+    """The words of the `[p, q]` that follows a name directly."""
+    kinds = tokens.kinds
+    if at >= len(kinds) or kinds[at] != "[" or tokens.starts[at] != tokens.ends[at - 1]:
+        return ()
+    words: list[ast.Value] = []
+    while at + 2 < len(kinds) and kinds[at + 1] == "NAME" and kinds[at + 2] in (",", "]"):
+        words.append(ast.Word(name_text(tokens.word(at + 1)), tokens.span(at + 1, at + 1)))
+        at += 2
+        if kinds[at] == "]":
+            return tuple(words)
+    return ()
+
+
+# --- `for` --------------------------------------------------------------------------------------
+
+
+def _loop(reading: _Reading, at: int) -> tuple[_Loop | ast.Statement, int]:
+    """A `for` with its opening brace, whose statements follow; where it has none, a statement that is bad."""
+    tokens, making = reading.tokens, reading.making
+    mark = len(making.problems)
+    making.fatal = False
+    found = drive(reading.table, making, "loop", at, len(tokens.kinds))
+    if isinstance(found, tuple):
+        head, end = found
+        return _Loop(None if _is_fatal(reading, at, end - 1) else head, at, end - 1), end
+    end = _after_failure(reading, at, found, mark)
+    bad = ast.Bad("for", None, tokens.span(at, end - 1))
+    brace = next((index for index in range(at + 1, end) if tokens.kinds[index] == "{"), None)
+    if brace is None:
+        return bad, end
+    if found.too_deep:
+        end = tokens.closing_braces().get(brace, len(tokens.kinds) - 1) + 1
+        return ast.Bad("for", None, tokens.span(at, end - 1)), end
+    return _Loop(None, at, brace), brace + 1
+
+
+def _close(reading: _Reading, at: int, *, closed: bool) -> ast.Statement:
+    """The innermost `for`, which ends before or, where it is `closed`, with this piece."""
+    tokens = reading.tokens
+    loop = reading.loops.pop()
+    reading.making.depth = len(reading.loops)
+    span = tokens.span(loop.first, at if closed else at - 1)
+    if not closed:
+        brace = tokens.span(loop.brace, loop.brace)
+        labels = (Label(tokens.span(at, at), "end"),) if at < len(tokens.kinds) else ()
+        close = fix(Span(tokens.path, span.end, span.end), "\n}", safe=False)
+        if loop.head is not None:
+            reading.making.problems.append(error("AUD0107", brace, labels=labels, fixes=(close,)))
+    elif loop.head is not None:
+        return replace(loop.head, statements=_described(tokens, loop.statements), span=span)
+    inside = every_statement(loop.statements)
+    return ast.Bad("for", None, span, tuple(name for statement in inside for name in _names_of(statement)))
+
+
+def _names_of(statement: ast.Statement) -> tuple[ast.Name, ...]:
+    """The names that a statement declares, or would; those inside a `for` aside."""
+    match statement:
+        case ast.Bad():
+            return (*((statement.name,) if statement.name else ()), *statement.declares)
+        case ast.Use():
+            return (statement.alias,)
+        case ast.For() | ast.Test() | ast.Priority() | ast.Moved() | ast.Removed():
+            return ()
+    return (statement.name,)
+
+
+def _leaves(tokens: Tokens, loop: _Loop, at: int) -> bool:
+    """Whether a statement begins here that is not of this `for`, whose closing brace is missing."""
+    if loop.brace in tokens.closing_braces() or not statement_head(tokens, at):
+        return False
+    return _column(tokens, at) <= _column(tokens, loop.first)
+
+
+def _column(tokens: Tokens, at: int) -> int:
+    return tokens.starts[at] - tokens.flat.rfind("\n", 0, tokens.starts[at])
+
+
+# --- problems -----------------------------------------------------------------------------------
 
 
 def _add_problem(making: Making, mark: int, first: int, last: int, problem: Any) -> None:
@@ -204,7 +325,8 @@ def _touches(tokens: Tokens, places: Any, first: int, last: int) -> bool:
 
 
 def _is_fatal(reading: _Reading, first: int, last: int) -> bool:
-    return _touches(reading.tokens, reading.tokens.fatal_places, first, last) or reading.making.take_fatal()
+    fatal = reading.making.take_fatal()
+    return _touches(reading.tokens, reading.tokens.fatal_places, first, last) or fatal
 
 
 # --- descriptions -------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from audsql.diag import Diagnostic, Fix, error
 from audsql.source import Source, Span
 from audsql.syntax import ast
-from audsql.syntax.layout import statement_text
+from audsql.syntax.layout import WIDTH_MAX, loop_head, statement_text
+from audsql.syntax.outline import Piece, opening_brace, outlined
 from audsql.syntax.parse import parse_file
 from audsql.syntax.text import expression_text, name_text, value_text
-from audsql.syntax.tree import flatten
+from audsql.syntax.tree import every_statement, flatten
 
 __all__ = ["apply_fixes", "expression_text", "format_source", "name_text", "value_text"]
 
@@ -64,7 +65,8 @@ def _overlaps(left: tuple[int, int, str], right: tuple[int, int, str]) -> bool:
 
 def _comparable(file: ast.File, text: str) -> tuple[object, ...]:
     """The tree, the text of what could not be read, and the comments."""
-    unread = [_unix(text[one.span.start : one.span.end]) for one in file.statements if isinstance(one, ast.Bad)]
+    every = every_statement(file.statements)
+    unread = [_unix(text[one.span.start : one.span.end]) for one in every if isinstance(one, ast.Bad)]
     return (flatten(file.statements), tuple(unread), tuple(comment.text for comment in file.comments))
 
 
@@ -92,53 +94,64 @@ def _laid_out(text: str, file: ast.File, problems: tuple[Diagnostic, ...]) -> st
         for one in problems
         if one.span and one.severity == "error"
     )
-    elements = _elements(file)
-    lines: list[str] = []
     mark = "\ufeff" if text.startswith("\ufeff") else ""
-    end = len(mark)
-    for span, element, inside in elements:
-        gap = text[end : span.start]
-        if gap.strip(_BLANK):
-            return None
-        if isinstance(element, ast.Comment):
-            shown = text[span.start : span.end]
-            if lines and "\n" not in gap:
-                lines[-1] += f"  {shown}"
-                end = span.end
-                continue
-        else:
-            shown = _statement(text, element, inside, broken)
-        if lines and gap.count("\n") > 1:
-            lines.append("")
-        lines.append(shown)
-        end = span.end
-    if text[end:].strip(_BLANK):
+    pieces = _pieces(text, file, broken)
+    lines = outlined(text, pieces, len(mark))
+    if lines is None or text[max((piece.span.end for piece in pieces), default=len(mark)) :].strip(_BLANK):
         return None
     return mark + "".join(f"{line}\n" for line in lines)
 
 
-def _elements(file: ast.File) -> list[tuple[Span, ast.Statement | ast.Comment, list[ast.Comment]]]:
-    """Statements with the comments inside them, and the comments outside, in the order of the text."""
-    elements: list[tuple[Span, ast.Statement | ast.Comment, list[ast.Comment]]] = []
-    comments = list(file.comments)
-    at = 0
-    for statement in file.statements:
-        span = statement.span
-        while at < len(comments) and comments[at].span.start < span.start:
-            elements.append((comments[at].span, comments[at], []))
-            at += 1
+def _pieces(text: str, file: ast.File, broken: list[tuple[int, int]]) -> list[Piece]:
+    """Statements, the comments outside them, and the heads and braces of each `for`, in the order of the text."""
+    pieces: list[Piece] = []
+    comments = list(reversed(file.comments))
+    waiting: list[tuple[ast.Statement | Span, int]] = [(statement, 0) for statement in reversed(file.statements)]
+    while waiting:
+        one, depth = waiting.pop()
+        span = one if isinstance(one, Span) else one.span
+        while comments and comments[-1].span.start < span.start:
+            pieces.append(_comment(text, comments.pop(), depth + isinstance(one, Span)))
+        if isinstance(one, Span):
+            pieces.append(Piece(span, "}", depth, "close"))
+            continue
+        if isinstance(one, ast.For) and _has_outline(text, one, comments):
+            head = Span(span.path, span.start, opening_brace(text, span) + 1)
+            touched = any(start < head.end and end > head.start for start, end in broken)
+            shown = text[head.start : head.end] if touched else loop_head(text, one)
+            pieces.append(Piece(head, shown, depth, "open"))
+            waiting.append((Span(span.path, span.end - 1, span.end), depth))
+            waiting += [(statement, depth + 1) for statement in reversed(one.statements)]
+            continue
         inside = []
-        while at < len(comments) and comments[at].span.start < span.end:
-            inside.append(comments[at])
-            at += 1
-        elements.append((span, statement, inside))
-    elements += [(comment.span, comment, []) for comment in comments[at:]]
-    return elements
+        while comments and comments[-1].span.start < span.end:
+            inside.append(comments.pop())
+        pieces.append(_statement(text, one, inside, broken, depth))
+    return pieces + [_comment(text, comment, 0) for comment in reversed(comments)]
 
 
-def _statement(text: str, statement: ast.Statement, inside: list[ast.Comment], broken: list[tuple[int, int]]) -> str:
+def _comment(text: str, comment: ast.Comment, depth: int) -> Piece:
+    return Piece(comment.span, text[comment.span.start : comment.span.end], depth, "comment")
+
+
+def _has_outline(text: str, loop: ast.For, comments: list[ast.Comment]) -> bool:
+    """Whether a `for` can be laid out: its braces are plain and no comment stands in its head."""
+    brace = opening_brace(text, loop.span)
+    return text[loop.span.end - 1] == "}" and brace < loop.span.end and not _before(comments, brace)
+
+
+def _before(comments: list[ast.Comment], place: int) -> bool:
+    return bool(comments) and comments[-1].span.start < place
+
+
+def _statement(
+    text: str, statement: ast.Statement, inside: list[ast.Comment], broken: list[tuple[int, int]], depth: int
+) -> Piece:
+    """A statement in canonical layout, or as it was written where it has a problem."""
     span = statement.span
-    written = text[span.start : span.end]
-    if isinstance(statement, ast.Bad) or any(start < span.end and end > span.start for start, end in broken):
-        return written
-    return statement_text(text, statement, inside) or written
+    shown = None
+    if not isinstance(statement, ast.Bad) and not any(start < span.end and end > span.start for start, end in broken):
+        shown = statement_text(text, statement, inside, max(WIDTH_MAX - 2 * depth, 20))
+    if shown is None:
+        return Piece(span, text[span.start : span.end], depth, "kept")
+    return Piece(span, shown, depth)

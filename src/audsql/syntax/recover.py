@@ -8,24 +8,24 @@ from __future__ import annotations
 from audsql.near import nearest
 from audsql.syntax.lex import STATEMENT_WORDS, Tokens
 
-__all__ = ["after_later", "begins_line", "begins_statement", "next_statement", "probable_head", "statement_head"]
+__all__ = ["begins_line", "begins_statement", "next_statement", "probable_head", "statement_head"]
 
 _NAMES = ("NAME", "QUOTED", "CODE")
 # What follows the first word of each statement; a word of the text itself is given in lower case.
 _HEADS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "account": (_NAMES, ("{",)),
-    "upload": (_NAMES, ("{",)),
-    "table": (_NAMES, ("{",)),
-    "message": (_NAMES, ("{",)),
+    "account": (_NAMES, ("{", "[")),
+    "upload": (_NAMES, ("{", "[")),
+    "table": (_NAMES, ("{", "[")),
+    "message": (_NAMES, ("{", "[")),
     "delivery": (_NAMES, ("{", "[")),
-    "policy": (_NAMES, ("{",)),
-    "flow": (_NAMES, ("{",)),
-    "removed": (_NAMES, ("{",)),
-    "audience": (_NAMES, ("=", "(")),
+    "policy": (_NAMES, ("{", "[")),
+    "flow": (_NAMES, ("{", "[")),
+    "removed": (_NAMES, ("{", "[", ".")),
+    "audience": (_NAMES, ("=", "(", "[")),
     "test": (("STRING",), ("{",)),
     "param": (_NAMES, (":",)),
-    "moved": (_NAMES, ("->",)),
-    "split": (_NAMES, ("of",)),
+    "moved": (_NAMES, ("->", "[", ".")),
+    "split": (_NAMES, ("of", "[")),
     "for": (_NAMES, ("in",)),
     "use": (("STRING",), ("as",)),
 }
@@ -33,7 +33,8 @@ _HEADS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # Words that go on with a statement behind a name at the beginning of a line.
 _ITEM_WORDS = frozenset(
     {
-        "allow", "always", "by", "disjoint", "expect", "given", "in", "is", "latest", "prove", "verb", "within",
+        "allow", "always", "branch", "by", "cap", "column", "disjoint", "exit", "expect", "given", "in", "is", "latest",
+        "otherwise", "prove", "quiet", "require", "salt", "send", "start", "trigger", "verb", "via", "wait", "within",
     }
 )  # fmt: skip
 _OPERATORS = frozenset({"AND", "OR", "EXCEPT", "NOT"})
@@ -108,14 +109,19 @@ def begins_statement(tokens: Tokens, index: int) -> bool:
     return tokens.word(index) in STATEMENT_WORDS or _nearly_head(tokens, index)
 
 
-def next_statement(tokens: Tokens, index: int, depth: int) -> int:
-    """The first piece from `index` on at which reading can go on; `depth` braces are open there."""
+def next_statement(tokens: Tokens, index: int, depth: int, *, inside: bool = False) -> int:
+    """The first piece from `index` on at which reading can go on; `depth` braces are open there.
+
+    `inside`: the brace that closes the `for` around is such a piece.
+    """
     kinds = tokens.kinds
     for at in range(index, len(kinds)):
         kind = kinds[at]
         if kind == "{":
             depth += 1
         elif kind == "}":
+            if inside and depth == 0:
+                return at
             depth = max(0, depth - 1)
         elif kind == "NAME" and _can_go_on(tokens, at, depth):
             return at
@@ -128,19 +134,3 @@ def _can_go_on(tokens: Tokens, at: int, depth: int) -> bool:
             return True
         return probable_head(tokens, at)
     return probable_head(tokens, at) or (depth == 0 and _nearly_head(tokens, at))
-
-
-def after_later(tokens: Tokens, at: int) -> int:
-    """Behind a statement that is recognised but not read: its braces are stepped over as a whole."""
-    closing = tokens.closing_braces()
-    kinds = tokens.kinds
-    index = at + 1
-    while index < len(kinds):
-        if kinds[index] == "{":
-            if index not in closing:
-                return next_statement(tokens, index + 1, 1)
-            index = closing[index]
-        elif kinds[index] == "NAME" and _can_go_on(tokens, index, 0):
-            return index
-        index += 1
-    return index

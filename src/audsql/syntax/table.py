@@ -19,7 +19,7 @@ END = "$END"
 # Goes up when the table is made in another way from the same grammar.
 _FORMAT = 2
 # Words of the language only where `(` follows directly; elsewhere they are values and names.
-CALL_WORDS = frozenset({"env", "sum", "avg", "min", "max", "count"})
+CALL_WORDS = frozenset({"env", "sum", "avg", "min", "max", "count", "sample", "lookalike"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def table_text() -> str:
     rules = [[rule.origin, rule.size, rule.action] for rule in table.rules]
     fields = {name: getattr(table, name) for name in _FIELDS}
     document = {"key": _key(text), "rows": list(table.rows), "rules": rules, **fields}
-    return json.dumps(document, ensure_ascii=False, sort_keys=True, indent=0, separators=(",", ":")) + "\n"
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, indent="", separators=(",", ":")) + "\n"
 
 
 _FIELDS = ("start", "final", "words", "folded_words", "marks", "spelled")
@@ -97,7 +97,7 @@ def _made(text: str) -> Table:
         def lex(self, _state: Any, _parser_state: Any) -> Any:  # pragma: no cover
             return iter(())
 
-    made = lark.Lark(text, parser="lalr", lexer=NoLexer, start=["statement", "expression"])
+    made = lark.Lark(text, parser="lalr", lexer=NoLexer, start=["statement", "expression", "loop"])
     table = made.parser.parser._parse_table
     numbers: dict[Any, int] = {}
     rules: list[Rule] = []
@@ -180,9 +180,7 @@ def _spellings(terminals: list[Any]) -> tuple[dict[str, str], dict[str, str], di
     folded: dict[str, str] = {}
     marks: dict[str, str] = {}
     for terminal in terminals:
-        text = getattr(terminal.pattern, "value", None)
-        if not text:
-            continue
+        text = terminal.pattern.value
         if not text[0].isalpha():
             marks[text] = terminal.name
         elif "i" in terminal.pattern.flags:

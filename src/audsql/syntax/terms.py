@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from audsql.source import Span
+from audsql.source import Span, made_often
 
 __all__ = [
     "AggregateCondition", "Arguments", "BeforeCondition", "BooleanOperator", "Call", "Chain", "CompareCondition",
@@ -21,11 +21,15 @@ __all__ = [
 ]  # fmt: skip
 
 
+_NOWHERE = Span("", 0, 0)
+
+
 def at() -> Span:
     """The span field of a node; a place takes no part in equality."""
-    return field(default=Span("", 0, 0), compare=False, repr=False)
+    return field(default=_NOWHERE, compare=False, repr=False)
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Name:
     """A name as written, without backquotes, NFC-normalised. `quoted`: it stood in backquotes.
@@ -43,6 +47,7 @@ class Name:
 # --- values -------------------------------------------------------------------------------------
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Word:
     """A bare word where a value is expected: `A` in `purchased(A)`. `quoted`: it stood in backquotes.
@@ -64,6 +69,7 @@ class Text:
     span: Span = at()
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Number:
     """`100`, `-1.5`."""
@@ -80,6 +86,7 @@ class Percent:
     span: Span = at()
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Duration:
     """`90 days`; the unit is always singular: minute, hour, day, week."""
@@ -187,6 +194,7 @@ class MissingCondition:
     span: Span = at()
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class LastCondition:
     """`last 90 days`; a word is a parameter."""
@@ -268,6 +276,7 @@ Condition = (
 BooleanOperator = Literal["AND", "OR", "EXCEPT"]
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A name with no parentheses: an audience, `friends`, or dotted `sale_test.a`, `common.lapsed`.
@@ -280,6 +289,7 @@ class Reference:
     span: Span = at()
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """What stands in a call's parentheses, in order: values first, then conditions.
@@ -294,6 +304,7 @@ class Arguments:
     named: tuple[tuple[Name, Value], ...] = ()
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Call:
     """`purchased(A, last 90 days)`, `clicked(msg42, "https://…")`, `orders()`."""
@@ -303,6 +314,7 @@ class Call:
     span: Span = at()
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Not:
     """`NOT operand`."""
@@ -319,6 +331,7 @@ class Paren:
     span: Span = at()
 
 
+@made_often
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Operands joined by operators without parentheses: n operands, n - 1 operators.

@@ -9,17 +9,24 @@ Rules: syntax.canonical of specs/language/02-syntax.md.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from audsql.source import Span
 from audsql.syntax import ast
 from audsql.syntax.lex import escaped, is_plain_name
 
-__all__ = ["condition_text", "expression_text", "name_text", "value_text"]
+__all__ = ["condition_text", "count_text", "expression_text", "name_text", "value_text"]
 
 # Words that the grammar expects in a call where a value or a column may stand: there they need backquotes.
 _TAKEN_IN_CALLS = frozenset({"last", "since", "before", "at", "exactly", "latest"})
 _OPERATORS = frozenset({"AND", "OR", "EXCEPT", "NOT"})
+# What stands before the index of a name, and blanks outside backquotes.
+_BEFORE_INDEX = re.compile(r"(?:`[^`]*+`|[^`\[])*+")
+_BLANK = re.compile(r"(`[^`]*+`)|\s++")
+
+# What a call of an audience with parameters is named after: `lapsed(A, 90 days)`.
+_MADE = re.compile(r"\w[\w.]*(?:\[[^\[\]()]*\])?\(.*\)", re.DOTALL)
 
 _Piece = str | ast.Expression
 
@@ -41,10 +48,15 @@ def _pieces(expression: ast.Expression, raw: str | None) -> list[_Piece]:
     """The texts and the smaller expressions that an expression consists of."""
     match expression:
         case ast.Reference():
-            member = f".{name_text(expression.member)}" if expression.member else ""
-            return [name_text(expression.name) + member]
+            member = f".{name_text(expression.member, raw)}" if expression.member else ""
+            return [name_text(expression.name, raw) + member]
         case ast.Call():
-            return [f"{name_text(expression.name)}({_arguments_text(expression.arguments, raw)})"]
+            opened = f"{name_text(expression.name, raw)}("
+            rest = _arguments_text(expression.arguments, raw)
+            subject = expression.arguments.subject
+            if subject is None:
+                return [opened, rest, ")"]
+            return [opened, subject, f", {rest})" if rest else ")"]
         case ast.Not():
             return ["NOT ", expression.operand]
         case ast.Paren():
@@ -56,17 +68,34 @@ def _pieces(expression: ast.Expression, raw: str | None) -> list[_Piece]:
 
 
 def _arguments_text(arguments: ast.Arguments, raw: str | None) -> str:
-    values = [value_text(value, raw) for value in arguments.values]
-    return ", ".join(values + [condition_text(condition, raw) for condition in arguments.conditions])
+    shown = [value_text(value, raw) for value in arguments.values]
+    shown += [condition_text(condition, raw) for condition in arguments.conditions]
+    return ", ".join(shown + [f"{name.text}: {value_text(value, raw)}" for name, value in arguments.named])
 
 
-def name_text(name: ast.Name) -> str:
+def name_text(name: ast.Name, raw: str | None = None) -> str:
     """A name, in backquotes where it was written so or cannot do without."""
-    return _in_backquotes(name.text, name.quoted or name.text.upper() in _OPERATORS)
+    return _named(name, name.quoted or name.text.upper() in _OPERATORS, raw)
 
 
 def _column_text(name: ast.Name) -> str:
-    return _in_backquotes(name.text, name.quoted or name.text in _TAKEN_IN_CALLS)
+    return _named(name, name.quoted or name.text in _TAKEN_IN_CALLS, None)
+
+
+def _named(name: ast.Name | ast.Word, needed: bool, raw: str | None) -> str:
+    """A name with its index. One of several parts has backquotes around those that need them."""
+    index = f"[{', '.join(value_text(value, raw) for value in name.index)}]" if name.index else ""
+    if needed or is_plain_name(name.text):
+        return _in_backquotes(name.text, needed) + index
+    if _MADE.fullmatch(name.text):
+        return name.text + index
+    written = _raw(raw, name.span) or ""
+    if "`" in written:
+        parts = _BEFORE_INDEX.match(written)
+        return _BLANK.sub(lambda found: found.group(1) or "", parts.group() if parts else written) + index
+    bare, bracket, rest = name.text.partition("[")
+    shown = ".".join(_in_backquotes(part, part in _TAKEN_IN_CALLS) for part in bare.split("."))
+    return f"{shown}{bracket}{rest}{index}"
 
 
 def _in_backquotes(text: str, needed: bool) -> str:
@@ -90,7 +119,8 @@ def condition_text(condition: ast.Condition, raw: str | None = None) -> str:
         case ast.BeforeCondition():
             return f"before {value_text(condition.moment, raw)}"
         case ast.TimesCondition():
-            return f"{condition.bound} {condition.count} {'time' if condition.count == 1 else 'times'}"
+            count = count_text(condition.count, raw)
+            return f"{condition.bound} {count} {'time' if count == '1' else 'times'}"
         case ast.AggregateCondition():
             column, value = _column_text(condition.column), value_text(condition.value, raw)
             return f"{condition.function}({column}) {condition.operator} {value}"
@@ -100,11 +130,16 @@ def condition_text(condition: ast.Condition, raw: str | None = None) -> str:
             return f"{condition.operator} {value_text(condition.value, raw)}"
 
 
+def count_text(count: int | ast.Word, raw: str | None = None) -> str:
+    """A whole number, or the parameter that stands for one."""
+    return str(count) if isinstance(count, int) else value_text(count, raw)
+
+
 def value_text(value: ast.Value, raw: str | None = None) -> str:
     """A value on one line; a string of the `raw` text keeps its own lines."""
     match value:
         case ast.Word():
-            return _in_backquotes(value.text, value.quoted or value.text in _TAKEN_IN_CALLS)
+            return _named(value, value.quoted or value.text in _TAKEN_IN_CALLS, raw)
         case ast.Text():
             return _raw(raw, value.span) or escaped(value.text)
         case ast.Number() | ast.Percent():
@@ -157,7 +192,7 @@ def _date_text(value: ast.DateTime) -> str:
     day = f"{value.year:04}-{value.month:02}-{value.day:02}"
     if value.hour is None:
         return day
-    clock = f"{day} {value.hour:02}:{value.minute or 0:02}"
+    clock = f"{day} {value.hour:02}:{value.minute:02}"
     if value.offset_minutes is None:
         return clock
     hours, minutes = divmod(abs(value.offset_minutes), 60)

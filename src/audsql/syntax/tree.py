@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-__all__ = ["flatten"]
+from audsql.syntax import ast
+
+__all__ = ["every_statement", "flatten"]
 
 
 def flatten(node: object) -> tuple[object, ...]:
@@ -30,3 +33,13 @@ def flatten(node: object) -> tuple[object, ...]:
 @cache
 def _counted(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.compare)
+
+
+def every_statement(statements: Iterable[ast.Statement]) -> Iterator[ast.Statement]:
+    """All statements in the order of the text, each `for` before those inside it."""
+    waiting = list(statements)[::-1]
+    while waiting:
+        statement = waiting.pop()
+        yield statement
+        if isinstance(statement, ast.For):
+            waiting.extend(reversed(statement.statements))

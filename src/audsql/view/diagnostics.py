@@ -11,7 +11,7 @@ from typing import Any
 
 from audsql import catalog
 from audsql.diag import Diagnostic, Fact, Fix
-from audsql.source import Position, Source, SourceMap, Span
+from audsql.source import CopySpan, Position, Source, SourceMap, Span
 from audsql.view.terminal import neutralise
 
 __all__ = ["FORMAT_VERSION", "to_document"]
@@ -43,7 +43,7 @@ def to_document(diagnostics: Iterable[Diagnostic], sources: SourceMap, language:
 
 def _diagnostic(diagnostic: Diagnostic, sources: SourceMap, language: str) -> dict[str, Any]:
     facts = dict(diagnostic.facts)
-    shown = {name: _safe_fact(fact) for name, fact in facts.items()}
+    shown = {name: _safe_fact(_named_kind(name, fact, language)) for name, fact in facts.items()}
     texts = catalog.entry(diagnostic.code).text(language)
     place = _place(diagnostic.span, sources) if diagnostic.span else _place_of_facts(facts)
     primary_text = catalog.render_text(texts.labels.get("p", ""), shown)
@@ -60,12 +60,28 @@ def _diagnostic(diagnostic: Diagnostic, sources: SourceMap, language: str) -> di
         "title": catalog.render_text(texts.title, shown),
         "label": primary_text,
         "excerpt": place["excerpt"],
-        "labels": others,
+        "labels": [*others, *_origin_labels(diagnostic.span, sources, language)],
         "notes": list(catalog.shown_lines(texts.notes, shown)),
         "helps": list(catalog.shown_lines(texts.helps, shown)),
         "fixes": [_fix(fix, sources, texts, shown, language) for fix in diagnostic.fixes],
         "facts": {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in facts.items()},
     }
+
+
+def _origin_labels(span: Span | None, sources: SourceMap, language: str) -> list[dict[str, Any]]:
+    """Of a problem in text that is expanded several times: which copy it was found in first."""
+    origin = span.origin if isinstance(span, CopySpan) else None
+    if origin is None:
+        return []
+    text = catalog.word("origin", language, origin=neutralise(origin.text))
+    return [{**_place(origin.span, sources), "text": text}]
+
+
+def _named_kind(name: str, fact: Fact, language: str) -> Fact:
+    """A fact that says a kind of statement (`wanted`, `kind`), in the word of the language."""
+    if name not in ("wanted", "kind") or not isinstance(fact, str):
+        return fact
+    return catalog.kind_word(fact, language) or fact
 
 
 def _safe_fact(fact: Fact) -> Fact:

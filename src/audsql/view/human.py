@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,9 +12,15 @@ from audsql.catalog import word
 from audsql.source import cell_width
 from audsql.view.terminal import Colour, Style, neutralise
 
-__all__ = ["SHOWN_MAX", "concise", "human", "summary_line"]
+__all__ = ["SHOWN_MAX", "concise", "human", "summary_line", "wrapped"]
 
 SHOWN_MAX = 20
+
+_PROSE_CELLS_MIN = 30
+# What stays together: text to paste, words, and a wide character with the closing marks behind it.
+_PIECE = re.compile(
+    r"[「（]*(?:`[^`]*`|[^\s`\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]+|\S)[、。」）？！ー…,.;:)?っゃゅょッャュョ]*|\s+"
+)
 
 _COLOURS: dict[str, Colour] = {"error": "red", "warning": "yellow", "info": "blue"}
 
@@ -98,10 +105,25 @@ def _block(item: dict[str, Any], style: Style) -> Iterator[str]:
 def _remark(kind: str, text: str, gutter: int, style: Style) -> Iterator[str]:
     """`  = help: text`; further lines of the text are aligned below its first."""
     lead = f"{' ' * (gutter + 1)}= "
-    first, *rest = text.rstrip("\n").split("\n")
-    yield f"{' ' * (gutter + 1)}{style.paint('blue', '=')} {style.paint('bold', kind)}: {first}"
     indent = " " * (cell_width(lead) + cell_width(kind) + 2)
+    room = max(_PROSE_CELLS_MIN, style.width - len(indent))
+    first, *rest = [line for part in text.rstrip("\n").split("\n") for line in wrapped(part, room)]
+    yield f"{' ' * (gutter + 1)}{style.paint('blue', '=')} {style.paint('bold', kind)}: {first}"
     yield from (f"{indent}{line}".rstrip() for line in rest)
+
+
+def wrapped(text: str, cells: int) -> Iterator[str]:
+    """Prose in lines of at most that many terminal cells; a piece that is wider has a line of its own.
+
+    Lines break at blanks and between wide characters, never within backquotes nor before a closing mark.
+    """
+    line = ""
+    for piece in _PIECE.findall(text):
+        if line.strip() and cell_width(line) + cell_width(piece) > cells and not piece.isspace():
+            yield line.rstrip()
+            line = ""
+        line += "" if piece.isspace() and not line and text[:1] != piece[:1] else piece
+    yield line.rstrip()
 
 
 def _marks(item: dict[str, Any]) -> list[_Mark]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,8 @@ __all__ = ["github", "sarif"]
 
 _GITHUB_LEVELS = {"error": "error", "warning": "warning", "info": "notice"}
 _SARIF_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+# Facts that move with the text above them.
+_PLACES = ("line", "lines", "byte_offset", "column")
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -51,49 +54,57 @@ def sarif(document: dict[str, Any], tool_version: str) -> dict[str, Any]:
     driver = {
         "name": "audsql",
         "version": tool_version,
+        "language": document["language"],
         "rules": [_rule(code, document["language"]) for code in codes],
     }
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_result(item, index[item["code"]]) for item in document["diagnostics"]],
-    }
+    seen: Counter[str] = Counter()
+    results = []
+    for item in document["diagnostics"]:
+        same = _same(item)
+        results.append(_result(item, index[item["code"]], f"{same}:{seen[same]}"))
+        seen[same] += 1
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _rule(code: str, language: str) -> dict[str, Any]:
     entry = catalog.entry(code)
+    texts = entry.text(language)
+    explained = texts.explain.strip()
     return {
         "id": code,
-        "shortDescription": {"text": entry.rule},
-        "fullDescription": {"text": entry.text(language).explain.strip()},
+        "name": entry.rule,
+        "shortDescription": {"text": catalog.without_facts(texts.title)},
+        "fullDescription": {"text": explained.split("\n\n")[0]},
+        "help": {"text": explained},
         "defaultConfiguration": {"level": _SARIF_LEVELS[entry.kind]},
     }
 
 
-def _result(item: dict[str, Any], rule_index: int) -> dict[str, Any]:
+def _result(item: dict[str, Any], rule_index: int, fingerprint: str) -> dict[str, Any]:
     text = "\n".join([item["title"], *filter(None, [item["label"]]), *item["notes"], *item["helps"]])
     result: dict[str, Any] = {
         "ruleId": item["code"],
         "ruleIndex": rule_index,
         "level": _SARIF_LEVELS[item["severity"]],
         "message": {"text": text},
-        # The place is left out, so that a finding keeps its identity when lines move.
-        "partialFingerprints": {"audsql/v1": _fingerprint(item)},
+        "partialFingerprints": {"audsql/v1": fingerprint},
     }
     if item["path"]:
         result["locations"] = [_location(item)]
-    if item["labels"]:
-        result["relatedLocations"] = [
-            {**_location(label), "message": {"text": label["text"]}} for label in item["labels"] if label["path"]
-        ]
-    if any(fix["edits"] for fix in item["fixes"]):
-        result["fixes"] = [_fix(fix) for fix in item["fixes"] if fix["edits"]]
+    labels = [label for label in item["labels"] if label["path"]]
+    if labels:
+        result["relatedLocations"] = [{**_location(label), "message": {"text": label["text"]}} for label in labels]
+    fixes = [fix for fix in item["fixes"] if fix["edits"] and all(edit["start"] for edit in fix["edits"])]
+    if fixes:
+        result["fixes"] = [_fix(fix) for fix in fixes]
     return result
 
 
-def _fingerprint(item: dict[str, Any]) -> str:
-    facts = json.dumps(item["facts"], ensure_ascii=True, sort_keys=True)
+def _same(item: dict[str, Any]) -> str:
+    """What a finding is, without its place: it keeps its identity when lines move. Equal ones are numbered."""
+    kept = {name: fact for name, fact in item["facts"].items() if name not in _PLACES}
+    facts = json.dumps(kept, ensure_ascii=True, sort_keys=True)
     return hashlib.sha256(f"{item['code']}\0{item['path']}\0{facts}".encode()).hexdigest()[:32]
 
 
@@ -120,8 +131,7 @@ def _region(place: dict[str, Any]) -> dict[str, int]:
 def _fix(fix: dict[str, Any]) -> dict[str, Any]:
     by_path: dict[str, list[dict[str, Any]]] = {}
     for edit in fix["edits"]:
-        if edit["start"]:
-            replacement = {"deletedRegion": _region(edit), "insertedContent": {"text": edit["text"]}}
-            by_path.setdefault(edit["path"], []).append(replacement)
+        replacement = {"deletedRegion": _region(edit), "insertedContent": {"text": edit["text"]}}
+        by_path.setdefault(edit["path"], []).append(replacement)
     changes = [{"artifactLocation": _artifact(path), "replacements": by_path[path]} for path in sorted(by_path)]
     return {"description": {"text": fix["title"]}, "artifactChanges": changes}

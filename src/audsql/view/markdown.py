@@ -7,7 +7,7 @@ from typing import Any
 
 from audsql.catalog import word
 from audsql.view.numbers import moment, size
-from audsql.view.plan import DELIVERY_SIGNS, UPLOAD_SIGNS, guard_title, listed_changes, summary_text
+from audsql.view.plan import DELIVERY_SIGNS, UPLOAD_SIGNS, guard_title, listed_changes, meaning_line, summary_text
 from audsql.view.terminal import quote_markdown
 
 __all__ = ["COMMENT_BYTES_MAX", "plan_comment"]
@@ -27,7 +27,7 @@ def plan_comment(document: dict[str, Any], language: str) -> str:
         "",
     ]
     tail = ["", f"`audsql apply --expect {document['digest']}`"]
-    body = [*_guards(document, language), *_rows(document, language)]
+    body = [*_guards(document, language), *_rows(document, language), *_meanings(document, language)]
     return "\n".join([*head, *_within(body, language), *tail]) + "\n"
 
 
@@ -56,7 +56,8 @@ def _guards(document: dict[str, Any], language: str) -> Iterator[str]:
 def _rows(document: dict[str, Any], language: str) -> Iterator[str]:
     changes = listed_changes(document)
     deliveries = [one for one in document["deliveries"] if one["action"] != "sent"]
-    if not changes and not deliveries and not document["cancelled"]:
+    names = [*document.get("moved", ()), *document.get("removed", ())]
+    if not changes and not deliveries and not document["cancelled"] and not names:
         return
     titles = [word(f"markdown.{name}", language) for name in ("what", "people", "entering", "leaving", "why")]
     yield f"| | {' | '.join(titles)} |"
@@ -73,6 +74,26 @@ def _rows(document: dict[str, Any], language: str) -> Iterator[str]:
         name = quote_markdown(one["address"].removeprefix("delivery."))
         why = word("delivery.cancelled", language, at=moment(one["occurrence"]))
         yield f"| - | {word('kind.delivery', language)} {name} | | | | {why} |"
+    yield from _name_rows(document, language)
+
+
+def _name_rows(document: dict[str, Any], language: str) -> Iterator[str]:
+    kind = word("kind.delivery", language)
+    for one in document.get("moved", ()):
+        why = word("delivery.moved", language, old=quote_markdown(one["from"]))
+        yield f"| ~ | {kind} {quote_markdown(one['to'])} | | | | {why} |"
+    for one in document.get("removed", ()):
+        kept = one["action"] == "keep"
+        why = word("removed.keep" if kept else "removed.delete", language, count=len(one["addresses"]))
+        yield f"| {'~' if kept else '-'} | {kind} {quote_markdown(one['name'])} | | | | {why} |"
+
+
+def _meanings(document: dict[str, Any], language: str) -> Iterator[str]:
+    if document.get("changes", ()):
+        yield ""
+        yield f"**{word('plan.meanings', language)}**"
+        yield ""
+        yield from (f"- {quote_markdown(meaning_line(one, language))}" for one in document.get("changes", ()))
 
 
 def _change_row(one: dict[str, Any], language: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from audsql.catalog import word
+from audsql.view.terminal import neutralise
 
-__all__ = ["duration", "moment", "signed", "size"]
+__all__ = ["duration", "linkage_lines", "moment", "signed", "size"]
 
 
 def size(document: Mapping[str, Any] | None) -> str:
@@ -43,3 +44,20 @@ def moment(text: str) -> str:
         return text
     seconds = match[3] if match[3] and match[3] != ":00" else ""
     return f"{match[1]} {match[2]}{seconds} {match[4] or ''}".rstrip()
+
+
+def linkage_lines(document: dict[str, Any], language: str) -> list[str]:
+    """One line for each mapping of ids: how many went in, how many were lost, how many came out."""
+    return [
+        word(
+            "linkage.line",
+            language,
+            table=neutralise(one["table"]),
+            given=one["given"],
+            kind=one["from"],
+            lost=one["lost"],
+            found=one["found"],
+            to=one["to"],
+        )
+        for one in document.get("linkage", ())
+    ]

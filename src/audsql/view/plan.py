@@ -11,10 +11,10 @@ from typing import Any
 from audsql import catalog
 from audsql.catalog import word
 from audsql.source import cell_width
-from audsql.view.numbers import duration, moment, signed, size
+from audsql.view.numbers import duration, linkage_lines, moment, signed, size
 from audsql.view.terminal import Colour, Style, left, neutralise, right
 
-__all__ = ["DELIVERY_SIGNS", "UPLOAD_SIGNS", "guard_title", "human", "listed_changes", "summary_text"]
+__all__ = ["DELIVERY_SIGNS", "UPLOAD_SIGNS", "guard_title", "human", "listed_changes", "meaning_line", "summary_text"]
 
 UPLOAD_SIGNS = {"create": "+", "add": "~", "replace": "±", "wait": "+", "keep": "=", "find": "="}
 DELIVERY_SIGNS = {
@@ -44,6 +44,7 @@ def human(document: dict[str, Any], style: Style, *, reported: bool = False) -> 
     sections = [
         [_header(document, style)],
         list(_changes(document, style)),
+        list(_meanings(document, style)),
         list(_audiences(document, style)),
         list(_guards(document, style, reported)),
         list(_summary(document, style)),
@@ -76,6 +77,8 @@ def _changes(document: dict[str, Any], style: Style) -> Iterator[str]:
     deliveries = [one for one in document["deliveries"] if one["action"] != "sent"]
     rows += [_delivery_row(one, style) for one in sorted(deliveries, key=_urgency)]
     rows += [_cancelled_row(one, style) for one in document["cancelled"]]
+    rows += [_moved_row(one, style) for one in document.get("moved", ())]
+    rows += [_removed_row(one, style) for one in document.get("removed", ())]
     yield from _table(rows, style)
     for one in sorted(deliveries, key=_urgency):
         yield from _sends(one, document, style)
@@ -109,6 +112,36 @@ def _cancelled_row(one: dict[str, Any], style: Style) -> _Row:
     name = _label(one["address"].removeprefix("delivery."))
     reason = word("delivery.cancelled", style.language, at=moment(one["occurrence"]))
     return ("-", word("kind.delivery", style.language), name, "", "", "", reason)
+
+
+def _moved_row(one: dict[str, Any], style: Style) -> _Row:
+    """A record that goes on under another name; nothing is sent for it."""
+    reason = word("delivery.moved", style.language, old=neutralise(one["from"]))
+    return ("~", word("kind.delivery", style.language), _label(one["to"]), "", "", "", reason)
+
+
+def _removed_row(one: dict[str, Any], style: Style) -> _Row:
+    """What becomes of the uploads of a delivery that is gone."""
+    kept = one["action"] == "keep"
+    reason = word("removed.keep" if kept else "removed.delete", style.language, count=len(one["addresses"]))
+    return ("~" if kept else "-", word("kind.delivery", style.language), _label(one["name"]), "", "", "", reason)
+
+
+def _meanings(document: dict[str, Any], style: Style) -> Iterator[str]:
+    """How sets differ from those that were applied last: proved, with who comes and who goes."""
+    if not document.get("changes", ()):
+        return
+    yield style.paint("bold", word("plan.meanings", style.language))
+    for one in document.get("changes", ()):
+        yield f"  {meaning_line(one, style.language)}"
+
+
+def meaning_line(one: dict[str, Any], language: str) -> str:
+    """One changed set: its name, how it lies to the earlier one, and the people who come and go."""
+    relation = word(f"meaning.{one['classification']}", language, old=neutralise(one["old_name"] or ""))
+    parts = [f"{neutralise(one['address'].split('.', 1)[1])}: {relation}"]
+    parts += [f"{sign} {_label(one[name])}" for sign, name in (("+", "added"), ("-", "removed")) if one[name]]
+    return "   ".join(parts)
 
 
 def _label(text: str) -> str:
@@ -155,6 +188,8 @@ def _sends(delivery: dict[str, Any], document: dict[str, Any], style: Style) -> 
     yield f"  {neutralise(delivery['address'].removeprefix('delivery.'))}: {neutralise(delivery['to'])}"
     for policy in delivery["policies"]:
         yield f"    {word('plan.policy', style.language, name=neutralise(policy))}"
+    for line in linkage_lines(delivery, style.language):
+        yield f"    {line}"
     for send in delivery["sends"]:
         head = word(f"send.{send['kind']}", style.language, part=send["part"] + 1, count=count)
         parts = [head]
@@ -210,6 +245,9 @@ def _audiences(document: dict[str, Any], style: Style) -> Iterator[str]:
     for row in rows:
         cells = [left(row[0], widths[0]), *(right(row[column], widths[column]) for column in (1, 2, 3))]
         yield f"  {'  '.join(cells)}".rstrip()
+    for one in document["audiences"]:
+        for line in linkage_lines(one, style.language):
+            yield f"  {_label(one['name'])}: {line}"
 
 
 def guard_title(guard: dict[str, Any], language: str) -> str:

@@ -1,26 +1,26 @@
-"""Result documents of the commands that only look: eval, test, doctor, explain."""
+"""Result documents of the commands that only look: eval, test, doctor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from audsql.catalog import word
 from audsql.source import cell_width
-from audsql.view.numbers import size
+from audsql.view.numbers import linkage_lines, size
 from audsql.view.terminal import Colour, Style, left, neutralise
 
-__all__ = ["doctor", "evaluation", "explanation", "tests"]
+__all__ = ["doctor", "evaluation", "tests"]
 
 _STATUS_COLOURS: dict[str, Colour] = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def evaluation(document: dict[str, Any], style: Style) -> str:
-    """`215 people`, or the bounds where LINE holds a part of the answer."""
-    if document["exact"]:
-        return word("eval.exact", style.language, size=size(document)) + "\n"
+    """`215 people`, or the bounds where LINE holds a part of the answer; then what mapping ids lost."""
     key = "eval.bounds" if document["high"] is not None else "eval.unbounded"
-    return word(key, style.language, low=document["low"], high=document["high"]) + "\n"
+    line = word(key, style.language, low=document["low"], high=document["high"])
+    if document["exact"]:
+        line = word("eval.exact", style.language, size=size(document))
+    return "\n".join((line, *linkage_lines(document, style.language))) + "\n"
 
 
 def tests(document: dict[str, Any], style: Style) -> str:
@@ -57,39 +57,3 @@ def doctor(document: dict[str, Any], style: Style) -> str:
 def _detail(check: dict[str, Any], style: Style) -> str:
     facts = {name: neutralise(fact) if isinstance(fact, str) else fact for name, fact in check["facts"].items()}
     return word(check["detail"], style.language, **facts)
-
-
-def explanation(document: dict[str, Any], style: Style) -> str:
-    """A code's long text with its samples, or how a name of the project is built and used."""
-    lines = _code(document, style) if "code" in document else _name(document, style)
-    return "\n".join(lines) + "\n"
-
-
-def _code(document: dict[str, Any], style: Style) -> Iterator[str]:
-    yield style.paint("bold", f"{document['code']}: {document['title']}")
-    yield ""
-    yield document["explain"]
-    for key in ("bad", "good"):
-        if document["sample"]:
-            yield ""
-            yield word(f"explain.{key}", style.language)
-            yield ""
-            yield from (f"    {neutralise(line)}".rstrip() for line in document["sample"][key].strip().splitlines())
-    yield ""
-    yield word("explain.rule", style.language, rule=document["rule"], since=document["since"])
-
-
-def _name(document: dict[str, Any], style: Style) -> Iterator[str]:
-    kind = word(f"kind.{document['kind']}", style.language)
-    yield style.paint("bold", f"{kind} {neutralise(document['name'])}")
-    if document.get("description"):
-        yield from (f"  {neutralise(line)}" for line in document["description"].splitlines())
-    for key in ("text", "reach"):
-        if document.get(key):
-            yield ""
-            yield f"{word(f'explain.{key}', style.language)} {neutralise(document[key])}"
-    for key in ("uses", "used_by"):
-        if document[key]:
-            names = word("list_separator", style.language).join(map(neutralise, document[key]))
-            yield ""
-            yield f"{word(f'explain.{key}', style.language)} {names}"
