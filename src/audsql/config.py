@@ -6,6 +6,7 @@ lead out of the folder) and every refusal is a diagnostic with a code. What a sp
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -29,6 +30,7 @@ __all__ = [
     "load_project",
     "parse_config",
     "read_text",
+    "toml_key",
 ]
 
 CONFIG_NAME = "audsql.toml"
@@ -359,6 +361,12 @@ def _is_endpoint(value: str) -> bool:
         return False
 
 
+def toml_key(name: str) -> str:
+    """A name as the key of a TOML table: bare where TOML allows it, else in quotes."""
+    plain = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return name if plain else json.dumps(name, ensure_ascii=False)
+
+
 def endpoint_of(config: Config, account: str, span: Span | None = None) -> tuple[str | None, tuple[Diagnostic, ...]]:
     """Where an account lives: "line", "sim" or a base URL.
 
@@ -366,7 +374,7 @@ def endpoint_of(config: Config, account: str, span: Span | None = None) -> tuple
     """
     endpoint = config.endpoints.get(account)
     if endpoint is None:
-        return None, (error("AUD0020", span, account=account),)
+        return None, (error("AUD0020", span, account=account, key=toml_key(account)),)
     if endpoint == "sim" and config.world is None:
         return None, (error("AUD0021", span, account=account),)
     return endpoint, ()

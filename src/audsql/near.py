@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["nearest"]
+__all__ = ["nearest", "nearest_name"]
 
 _LENGTH_MAX = 80
 
@@ -27,6 +27,14 @@ def nearest(written: str, candidates: Iterable[str]) -> str | None:
         if distance <= limit and (best is None or (distance, candidate) < best):
             best = (distance, candidate)
     return best[1] if best else None
+
+
+def nearest_name(written: str, names: Iterable[str]) -> str | None:
+    """A declared name for one that is unknown: the same name with an index (`sale[A]`) or under the name of a `use`
+    (`common.sale`), first of all; else the nearest."""
+    known = sorted(names)
+    same = [one for one in known if one.startswith(f"{written}[") or one.endswith(f".{written}")]
+    return same[0] if written and same else nearest(written, known)
 
 
 def _fold(text: str) -> str:

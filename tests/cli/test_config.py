@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from audsql.config import FILE_BYTES_MAX, endpoint_of, load_project, nearest, parse_config
+from audsql.config import FILE_BYTES_MAX, endpoint_of, load_project, nearest, parse_config, toml_key
+from audsql.near import nearest_name
 from audsql.source import Source
 
 
@@ -102,6 +103,23 @@ def test_endpoints_have_no_default() -> None:
     assert [one.code for one in endpoint_of(config, "shop")[1]] == ["AUD0020"]
     assert [one.code for one in endpoint_of(config, "a")[1]] == ["AUD0021"]
     assert endpoint_of(config, "b") == ("http://x.example:1", ())
+
+
+def test_a_name_that_toml_wants_in_quotes() -> None:
+    """What AUD0020 says to write is TOML that names the account."""
+    for name in ("shop", "shop_2", "my-shop", "店", "a.b", 'a "b"', "タブ\t"):
+        told = parse_config(f"[account.{toml_key(name)}]\nendpoint = 'line'\n", "f", None)
+        assert told[0] is not None and dict(told[0].endpoints) == {name: "line"}
+    config, _ = parse_config("", "f", None)
+    assert config is not None
+    assert endpoint_of(config, "店")[1][0].fact("key") == '"店"'
+
+
+def test_a_name_with_an_index_or_under_a_use_is_the_nearest() -> None:
+    assert nearest_name("sale", ("sales", "sale[B]", "sale[A]")) == "sale[A]"
+    assert nearest_name("optout", ("common.optout", "optuot")) == "common.optout"
+    assert nearest_name("sal", ("sale[A]", "sale")) == "sale"
+    assert nearest_name("", ("a",)) is None
 
 
 def test_nearest() -> None:

@@ -216,6 +216,9 @@ def test_pairs() -> None:
     new = [Thing("audience", "2", ir.land(b, ir.lor(a, b))), Thing("audience", "1", a),
            Thing("message", "n", fields={"text": "x", "description": "told"})]  # fmt: skip
     assert [(one.name, other.name) for one, other in pairs_of(old, new)] == [("one", "1"), ("two", "2"), ("m", "n")]
+    twins = [Thing("audience", name, a) for name in ("1", "2")]
+    assert [(one.name, other.name) for one, other in pairs_of(old[:1], twins)] == [("one", "1")]
+    assert [(one.name, other.name) for one, other in pairs_of(twins, old[:1])] == [("1", "one")]
     assert pairs_of(old[2:], [Thing("message", "n", fields={"text": "y"})]) == []
     assert pairs_of([Thing("message", "n")], [Thing("message", "n", a)]) == []
     sent = [Thing("delivery", "d", a, fields={"at": at}) for at in (1, 2)]

@@ -200,6 +200,25 @@ def test_an_audience_is_not_offered_inside_what_it_needs() -> None:
     assert [place for code, place in told(text) if code == "AUD0514"] == ["uploaded(c) AND uploaded(b) AND uploaded(a)"]
 
 
+WHOLE = "uploaded(a) AND uploaded(b) AND uploaded(c)"
+
+
+@pytest.mark.parametrize(
+    ("more", "offered"),
+    [
+        (f"audience outer = {WHOLE}\n", True),
+        (f"audience outer = user AND {WHOLE}\n", False),
+        (f"audience way = user\naudience outer = way AND {WHOLE}\n", False),
+        (f'split s of user {{ x 50%, y 50% }} salt "s"\naudience out = ({WHOLE}) OR (s.x AND {WHOLE})\n', False),
+        (f'split s of uploaded(e) {{ x 50%, y 50% }} salt "s"\naudience out = ({WHOLE}) OR (s.x AND {WHOLE})\n', True),
+    ],
+)
+def test_an_audience_is_not_offered_where_it_needs_that_itself(more: str, offered: bool) -> None:
+    text = f"{LISTS}audience user = ({WHOLE}) OR uploaded(d)\n{more}"
+    fixed = [place for code, place in told(text) if code == "AUD0514"]
+    assert (WHOLE in fixed) == offered
+
+
 # --- what nothing uses ------------------------------------------------------------------------------
 
 SALE = "delivery sale { to: uploaded(buyers)  send: card  at: 2026-12-01 10:00 }\n"

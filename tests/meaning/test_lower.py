@@ -301,3 +301,13 @@ def test_what_an_unread_statement_may_declare_is_not_missing() -> None:
     file = ast.File("x.aud", (ast.Bad("table", None), ast.Bad("audience", None)))
     other, _ = parse_file(Source("y.aud", "audience b = a AND purchased(A)\n"))
     assert analyse((file, other), name="test", timezone="UTC")[1] == ()
+
+
+def test_a_name_of_a_loop_is_offered_with_its_index() -> None:
+    """Not the audience whose own declaration the name stands in, though it is as near."""
+    orders = 'table orders { file: "o.csv"  id: user_id  verb purchased by product }\n'
+    _, problems = read(orders + "for p in [A, B] { audience x[p] = purchased(p) }\naudience y = x\n")
+    assert [problem.fact("near") for problem in problems] == ["x[A]"]
+    assert [edit.text for fix in problems[0].fixes for edit in fix.edits] == ["x[A]"]
+    _, problems = read(BUYERS + "audience y = x\n")
+    assert [problem.fact("near") for problem in problems] == [None]

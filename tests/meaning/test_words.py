@@ -14,7 +14,7 @@ from audsql.line.limits import AGE_TIERS, AREAS, FRIEND_FOR_TIERS_DAYS
 from audsql.meaning import ir
 from audsql.meaning.algebra import equal
 from audsql.meaning.lower import lower_expression
-from audsql.meaning.words import arms_of, to_words, verbs_of
+from audsql.meaning.words import arms_of, atoms_in_words, to_words, verbs_of
 from audsql.syntax.parse import parse_expression
 
 SPLIT = 'split sale_test of purchased(A) EXCEPT uploaded(optout) { holdout 10%, a 45%, b 45% } salt "2026-12"\n'
@@ -146,3 +146,15 @@ def test_deep_sets_inside_atoms() -> None:
     for index in range(5_000):
         node = ir.land(ir.leaf(ir.Mapped(f"t{index}", "phone", node)), ir.leaf(ir.Uploaded(f"u{index}")))
     assert "(...)" in to_words(node)
+
+
+def test_an_arm_as_it_was_and_as_it_is_read_apart() -> None:
+    """Both have one name, so their ranges are said: `a EXCEPT a` would read as nobody."""
+    now, then = ir.Bucket("salt", 1_000, 5_500, "trial.a"), ir.Bucket("salt", 2_000, 6_000, "trial.a")
+    gone = ir.land(ir.leaf(then), ir.lnot(ir.leaf(now)))
+    assert to_words(gone) == "trial.a (20%..60%) EXCEPT trial.a (10%..55%)"
+    arms = {now.key: ("trial.a", frozenset[str]())}
+    assert to_words(ir.leaf(then), arms=arms) == "trial.a (20%..60%)"
+    assert to_words(ir.leaf(now), arms=arms) == "trial.a"
+    other = ir.Bucket("salt two", 1_000, 5_500, "trial.a")
+    assert atoms_in_words((now, other)) == ['trial.a ("salt", 10%..55%)', 'trial.a ("salt two", 10%..55%)']

@@ -104,6 +104,10 @@ def test_fixes_that_overlap_or_need_a_person_are_left_out() -> None:
         apply_fixes(text, [repair(1, 3, "X"), repair(2, 4, "Y"), repair(4, 5, ""), repair(0, 1, "Z", safe=False)])
         == "aXdf"
     )
+    for other in ((0, 2), (1, 2), (2, 3), (2, 4), (0, 4)):
+        assert apply_fixes(text, [repair(1, 3, "X"), repair(*other, "Y")]) == "aXdef"
+    for other, wanted in (((0, 1), "YXdef"), ((3, 4), "aXYef"), ((4, 6), "aXdY")):
+        assert apply_fixes(text, [repair(1, 3, "X"), repair(*other, "Y")]) == wanted
     both = Fix((Edit(Span("a", 5, 6), "!"), Edit(Span("a", 1, 2), "?")))
     assert apply_fixes(text, [repair(1, 2, "B"), both]) == "aBcdef"
     assert apply_fixes(text, [repair(1, 1, "B"), repair(1, 3, "C")]) == "aBCdef"

@@ -95,6 +95,16 @@ def test_the_kept_table_is_taken_only_where_it_is_of_the_grammar(monkeypatch: py
         assert made == [GRAMMAR] * count
 
 
+def test_what_only_stands_for_its_part_is_passed_over() -> None:
+    """A rule marked `?` without an action of its own is not in the table; every other rule is."""
+    start = "%declare NAME END\nstatement: outer END\nexpression: outer\nloop: outer NAME END\n"
+    inner = "single: NAME | NAME NAME NAME\n"
+    for outer, kept in (("outer: single", ["outer"]), ("?outer: single", []), ("?outer: single -> alias", ["alias"])):
+        actions = [rule.action for rule in tables._made(f"{start}{outer}\n{inner}").rules]
+        assert [one for one in actions if one in ("outer", "alias")] == kept
+        assert {"statement", "loop", "single"} <= set(actions)
+
+
 def test_the_kept_table_is_of_this_grammar() -> None:
     kept = ROOT / "grammar" / "audsql.table.json"
     assert kept.read_text(encoding="utf-8") == table_text(), "run `make grammar`"

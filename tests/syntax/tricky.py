@@ -35,7 +35,7 @@ _STRINGS = (
     '"\\x"', '"\\\n"', '"\\\\\\x"', '"a\nb"', '"a\r\nb"', '"tab\there"', '"\u200fhidden"', '"\u202ea\u202c"', '"a',
     '"a\\"', '"', "“a”", "“a\"", '"a”', "“a", "“a\n”", "＂a＂", "“a\\n”", '"full　width（"', "'a'", "`a`", "`a", "``",
     "` `", "｀a｀", "｀a", "`a｀", "`a\nb`", '"a" "b"', '"a"b', 'a"b"', '"# not a comment"', '"a" # a comment',
-    "`{`", '"{"', '"\\u{7f}"', '"\x7f\x01"',
+    '"\\"b"', '"\\"b" "', "“”", "“（”", "“a（”", "“\\””", "`{`", '"{"', '"\\u{7f}"', '"\x7f\x01"',
 )  # fmt: skip
 _SIGNS = (
     "a & b", "a && b", "a | b", "a || b", "a ! b", "! a", "a - b", "a -b", "a-b", "a == b", "a === b", "a <> b",
@@ -135,7 +135,7 @@ _WHOLE = (
     "audience x(p, q) = p", "audience x (p) = p", "audience x(p,) = p", "audience x[p](q) = p allow empty", "audience x = a allow empty allow empty", "audience x = a allow", "audience x { a }",
     "audience x = {a}", "audience x := a", "audience x == a", "audience x : a", "audience x = a;\naudience y = b;", "audience x = a // note\n", "audience x = a -- note\n", "/* a */",
     "audience twenty_four_letters_in_name another_name_of_twenty_five_letters = a", "audience x = \"a string that is long\" b", "audience 12 = a", "audience A-1 = a", "audience " + "a-" * 30 + "b = c",
-    "upload u { file: " + "a-" * 20 + "b }", "upload u { file: " + "a-" * 19 + "bcd }", "@@@@@@@@@@@@@@@@@@ a", "＠＠＠＠＠＠＠＠＠＠＠＠＠＠＠＠＠ a",
+    "upload u { file: " + "a-" * 20 + "b }", "upload u { file: " + "a-" * 19 + "bcd }", "upload u { file: " + "a-" * 19 + "bc }", "upload u { file: " + "a-" * 18 + "bcd }", "@@@@@@@@@@@@@@@@@@ a", "＠＠＠＠＠＠＠＠＠＠＠＠＠＠＠＠＠ a",
 )  # fmt: skip
 _BEHIND_A_QUOTE = (
     'audience x = "a\naudience y ＝ "ｂ（c）"\n', 'audience x = "a\naudience y = "b;c"\n# note\nupload u {"', 'audience x ＝ a # ＃\naudience y = "b',
@@ -189,7 +189,9 @@ _LAYOUT = (
     "message m { text: \"a\n\n b\"  column a:string=\"x\" }", "message m {\n text: \"a\"\n\n column abc: number = 1_0,\n column d: date\n}", "audience x = `a` AND `and` AND `b c`.d[ e , 1_0 ] AND f( `last` , `at`>1 )",
     "audience x = a AND ( b OR c )", "audience x = a AND ( # note\n b )", "audience x = p( A ,last 90 days,a in( 1,2 ),b is   missing,sum( c )>=5,latest d=1,>=3,at  least 1 times,exactly 2 time )",
     "account a { token:env( \"A\" ) }", "delivery d { every:day 9:00,fresh:within 3 days }", "delivery d{at:2026-12-01T9:00+09:00 expect:1_0 .. people}", "param p:duration=1 days", "use \"a\"   as b # c", "moved a->b\nremoved c{keep}",
-    "upload u {file:\"a\"}\r\n\r\n\r\naudience x=a\r\n", "audience x=a\naudience y=b\r\n", "audience x = a\n;\naudience y=b", "audience x=a & b\naudience y=b", 'test "t"{given d()=[]given d(a)=[]expect t=[]\ngiven e=[]}', "\ufeff\n\naudience x=a", "audience x=a\n\n\n",
+    "upload u {file:\"a\"}\r\n\r\n\r\naudience x=a\r\n", "audience x=a\naudience y=b\r\n", "audience x = a\n;\naudience y=b", "audience x=a & b\naudience y=b", "for p in [A,B]{audience x=a & b\naudience y=b}", "for p in [A,B]{audience x=a\naudience 12=b}",
+    "for p in [A,B]{audiense x=a\n}", "for p in [A,B]{&audience x=a\n}", "for {\n audience x=a\n}\naudience y=b", "for {}", "policy p { require bought(\"" + "a" * 90 + "\")  always except bought(\"" + "b" * 90 + "\") }", "upload u{file:}for p in [A,B]{audience x=a}", "audience x=a & b\nfor p in [A,B]{audience y=b}", "for p in [A,B]{audience y=b}\naudience x=a & b",
+    *("for p in q {\n" * 41 + f"audience x = a OR {'b' * size}\n" + "}" * 41 for size in (2, 3, 4)), 'test "t"{given d()=[]given d(a)=[]expect t=[]\ngiven e=[]}', "\ufeff\n\naudience x=a", "audience x=a\n\n\n",
 )  # fmt: skip
 
 STATEMENTS = (

@@ -115,11 +115,11 @@ def _of_name(name: str, opened: Any) -> dict[str, Any]:
 
 def _unknown(name: str, opened: Any) -> Refusal:
     from audsql import session
-    from audsql.near import nearest
+    from audsql.near import nearest_name
 
     known = tuple(sorted({one for names in session.listing(opened)["names"].values() for one in names}))
     shown = known[:_NAMES_MAX]
-    return Refusal([error("AUD0042", None, name=name, near=nearest(name, known), known=shown)], texts_of(opened))
+    return Refusal([error("AUD0042", None, name=name, near=nearest_name(name, known), known=shown)], texts_of(opened))
 
 
 _NAMES_MAX = 30

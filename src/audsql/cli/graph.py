@@ -46,7 +46,7 @@ def command(
 
 def _address(name: str, opened: Any) -> str:
     """The address of a declared name, of a verb that of its table. Raises Refusal (AUD0042) for an unknown one."""
-    from audsql.near import nearest
+    from audsql.near import nearest_name
     from audsql.session.graphs import resolved
 
     symbols = opened.analysis.scope.symbols
@@ -55,6 +55,6 @@ def _address(name: str, opened: Any) -> str:
         found = f"table.{opened.analysis.scope.verbs[name].table}"
     if found is None:
         known = tuple(sorted({*symbols.names, *symbols.policies, *symbols.accounts}))
-        near = nearest(name, known)
+        near = nearest_name(name, known)
         raise Refusal([error("AUD0042", None, name=name, near=near, known=known[:30])], texts_of(opened))
     return found

@@ -130,8 +130,8 @@ class Room:
         """The name that a reference means: of a declaration of the same used file, else of the project."""
         if not self.unit.prefix:
             return text
-        first = text if quoted else text.split("[", 1)[0]
-        if first in self.unit.own or (not quoted and first.split(".", 1)[0] in self.unit.own):
+        first = text if quoted else text.partition("[")[0]
+        if first in self.unit.own or (not quoted and first.partition(".")[0] in self.unit.own):
             return self.unit.prefix + text
         return text
 
@@ -551,18 +551,10 @@ def skeleton(template: ast.Audience, templates: Container[str]) -> ast.Expressio
         given = node.arguments
         values = tuple(value for value in given.values if not depends(value))
         conditions = tuple(one for one in given.conditions if not any(depends(value) for value in _leaves(one)))
-        fixed = len(values) == len(given.values) and not any(depends(value) for _, value in given.named)
-        if not fixed and (given.subject is not None or node.name.text in _BY_VALUE):
-            return ast.Reference(ast.Name("friends"), None, node.span)
-        return replace(node, arguments=replace(given, values=values, conditions=conditions))
+        named = tuple(one for one in given.named if not depends(one[1]))
+        return replace(node, arguments=replace(given, values=values, conditions=conditions, named=named))
 
     return rebuilt(template.expression, change)
-
-
-_BY_VALUE = NAMING_CALLS | {
-    "age", "area", "friend_for", "gender", "os", "app_event", "chat_tag", "friend_path", "image_clicked", "reserved",
-    "rich_menu_clicked", "rich_menu_seen", "shared", "video_viewed", "web_traffic",
-}  # fmt: skip
 
 
 def _leaves(condition: ast.Condition) -> tuple[Any, ...]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from audsql.diag import Bag, Diagnostic, Label, error, fix
 from audsql.meaning import algebra, ir
 from audsql.meaning.calls import UNKNOWN, Meaning, Scope, lower_call
-from audsql.meaning.names import BUILT_IN, fix_near, nearest, written
+from audsql.meaning.names import BUILT_IN, Symbol, fix_near, nearest, written
 from audsql.meaning.splits import arm_of, lower_lookalike, lower_sample
 from audsql.meaning.types import Use, kind_problem, linkages, mapped_through
+from audsql.near import nearest_name
 from audsql.source import Span, made_often
 from audsql.syntax import ast
 
@@ -150,10 +151,9 @@ def _unknown_name(node: ast.Reference, scope: Scope) -> Diagnostic:
     if node.member is not None:
         near, place = nearest(name, scope.symbols.of_kind("split")), node.name.span
         return error("AUD0207", place, fixes=fix_near(place, near), name=name, wanted="split", near=near)
-    kinds = ("audience", "split", "upload", "table", "verb")
-    near = nearest(name, scope.symbols.of_kind("audience")) or nearest(
-        name, (*scope.symbols.of_kind(*kinds), "friends")
-    )
+    kinds = ("split", "upload", "table", "verb")
+    audiences = [one for one in scope.symbols.of_kind("audience") if not _inside(node, scope.symbols.names[one])]
+    near = nearest_name(name, audiences) or nearest(name, (*scope.symbols.of_kind(*kinds), "friends"))
     symbol = scope.symbols.get(near) if near else None
     labels = [Label(symbol.span, "near")] if symbol else []
     if symbol is None or near is None or symbol.kind == "audience":
@@ -165,6 +165,12 @@ def _unknown_name(node: ast.Reference, scope: Scope) -> Diagnostic:
     call = _calls(written(near)).get(symbol.kind)
     fixes = (fix(node.span, call, safe=False, key="call"),) if call else ()
     return error("AUD0201", node.span, labels=labels, fixes=fixes, name=name, near=None, call=call, arms=None)
+
+
+def _inside(node: ast.Reference, symbol: Symbol) -> bool:
+    """Whether the name stands in the declaration of the symbol, which is no proposal then."""
+    place, own = node.span, symbol.node.span
+    return place.path == own.path and own.start <= place.start and place.end <= own.end
 
 
 def arms_written(node: ast.Split) -> tuple[str, ...]:

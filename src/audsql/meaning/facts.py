@@ -315,10 +315,10 @@ def _compare_implies(given: str, value: ir.Scalar, wanted: str, bound: ir.Scalar
     """Whether `x given value` implies `x wanted bound` for every x. Texts are only equal or not."""
     if not _comparable(value, bound):
         return False
-    if given == "=":
-        return (wanted in ("=", "!=") or _ordered(value)) and _COMPARE[wanted](value, bound)
     if given == wanted and value == bound:
         return True
+    if given == "=":
+        return (wanted == "!=" or _ordered(value)) and _COMPARE[wanted](value, bound)
     if not _ordered(value):
         return False
     return any(_range_implies(given, value, part, bound) for part in _parts_of(wanted))

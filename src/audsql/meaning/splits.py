@@ -110,7 +110,7 @@ def _hundredths(weight: ast.Percent, what: str, bag: Bag) -> int | None:
     hundredths = weight.value * 100
     if 0 < hundredths <= BUCKETS and hundredths == int(hundredths):
         return int(hundredths)
-    bag.add(error("AUD0361", weight.span, what=what, weight=_percent(weight.value)))
+    bag.add(error("AUD0361", weight.span, part=what, weight=_percent(weight.value)))
     return None
 
 

@@ -166,16 +166,11 @@ def _tag(reading: _Reading, opening: re.Match[str]) -> int:
 
 def _tokens(text: str, at: int) -> Iterator[_Token]:
     """The tokens up to the next closing, or to the end."""
-    while True:
-        match = _TOKEN.match(text, at)
-        if match is None or match.lastgroup is None:
-            yield _Token("end", "", len(text))
-            return
-        kind = match.lastgroup
+    for match in _TOKEN.finditer(text, at):
+        kind = str(match.lastgroup)
         yield _Token(kind, match[kind], match.start(kind))
-        if kind in ("close", "end"):
+        if kind == "close":
             return
-        at = match.end()
 
 
 # --- tags -------------------------------------------------------------------------------------------

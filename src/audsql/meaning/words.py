@@ -6,7 +6,7 @@ ranges: `clicked(msg42) AND purchased(A) AND age(30..39) EXCEPT uploaded(buyers)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -20,8 +20,8 @@ from audsql.syntax.lex import escaped, is_plain_name
 from audsql.syntax.text import value_text
 
 __all__ = [
-    "SAMPLE_SALT", "Arms", "Verbs", "arms_of", "atom_words", "attribute_runs", "inner_of", "name_words", "share_words",
-    "to_words", "verb_of", "verbs_of",
+    "SAMPLE_SALT", "Arms", "Verbs", "arms_of", "atom_words", "atoms_in_words", "attribute_runs", "inner_of",
+    "name_words", "share_words", "to_words", "verb_of", "verbs_of",
 ]  # fmt: skip
 
 Verbs = Mapping[str, Sequence[ir.Verb]]
@@ -63,9 +63,36 @@ def to_words(expression: ir.Expression, verbs: Verbs = _NO_VERBS, arms: Arms = _
     the set of a split and an arm's bucket read as the arm.
     """
     words: dict[str, _Words] = {}
-    for node in _nodes_inside(expression):
+    nodes = _nodes_inside(expression)
+    arms = _apart((node.atom for node in nodes if isinstance(node, ir.Leaf)), arms)
+    for node in nodes:
         words[node.key] = _words_of(node, words, verbs, arms)
     return words[expression.key].text
+
+
+def atoms_in_words(atoms: Sequence[ir.Atom], verbs: Verbs = _NO_VERBS) -> list[str]:
+    """Each atom as the language writes it; arms that would read alike with their ranges."""
+    arms = _apart(atoms, _NO_ARMS)
+    return [arms[atom.key][0] if atom.key in arms else atom_words(atom, verbs) for atom in atoms]
+
+
+def _apart(atoms: Iterable[ir.Atom], arms: Arms) -> Arms:
+    """The arms, with the ranges of buckets that would read alike: an arm as it was and as it is have one name."""
+    alike: dict[str, list[ir.Bucket]] = {}
+    for atom in atoms:
+        if isinstance(atom, ir.Bucket) and not atom.salt.startswith(SAMPLE_SALT):
+            alike.setdefault(arms[atom.key][0] if atom.key in arms else atom.label, []).append(atom)
+    found = dict(arms)
+    present = {text for text, _ in arms.values()}
+    for text, buckets in alike.items():
+        salts = {one.salt for one in buckets}
+        for one in buckets:
+            if not text or (len(buckets) == 1 and (one.key in arms or text not in present)):
+                continue
+            salt = f"{escaped(one.salt)}, " if len(salts) > 1 else ""
+            rest = arms[one.key][1] if one.key in arms else frozenset()
+            found[one.key] = f"{text} ({salt}{share_words(one.low)}..{share_words(one.high)})", rest
+    return found
 
 
 def inner_of(node: ir.Expression) -> ir.Expression | None:

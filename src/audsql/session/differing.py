@@ -12,7 +12,7 @@ from typing import Any
 from audsql.diag import Diagnostic, error, has_errors
 from audsql.meaning import ir
 from audsql.meaning.compare import Change, Comparison, compare
-from audsql.meaning.words import atom_words
+from audsql.meaning.words import atoms_in_words
 from audsql.session.formulas import Known, formula, formula_text, known
 from audsql.session.project import Opened, open_project
 from audsql.session.revision import write_revision
@@ -155,10 +155,11 @@ def _person(person: frozenset[str] | None, atoms: Mapping[str, ir.Atom], context
         return None
     inside = [atoms[key] for key in sorted(atoms) if key in person]
     outside = [atoms[key] for key in sorted(atoms) if key not in person]
+    words = atoms_in_words((*inside, *outside), context.verbs)
     who = ir.land(*(ir.leaf(atom) for atom in inside), *(ir.lnot(ir.leaf(atom)) for atom in outside))
     return {
-        "in": [atom_words(atom, context.verbs) for atom in inside],
-        "not_in": [atom_words(atom, context.verbs) for atom in outside],
+        "in": words[: len(inside)],
+        "not_in": words[len(inside) :],
         "formula": formula(who, context),
     }
 

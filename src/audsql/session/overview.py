@@ -8,6 +8,7 @@ import sys
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from audsql.config import toml_key
 from audsql.diag import Diagnostic, has_errors
 from audsql.session.planning import state_of
 from audsql.session.project import Opened, check
@@ -107,7 +108,7 @@ def _accounts(opened: Opened) -> list[Document]:
         endpoint = opened.config.endpoints.get(account.name)
         name, variable = f"account {account.name}", account.token_variable
         if endpoint is None:
-            rows.append(_check(name, "warning", "doctor.no_endpoint", account=account.name))
+            rows.append(_check(name, "warning", "doctor.no_endpoint", account=toml_key(account.name)))
         elif not os.environ.get(variable):
             rows.append(_check(name, "warning", "doctor.no_token", endpoint=endpoint, variable=variable))
         else:

@@ -27,22 +27,21 @@ def flow_text(text: str, flow: ast.Flow, comments: list[ast.Comment], width: int
     places = [comment.span.start for comment in comments]
     if any(piece.span.start <= place < piece.span.end for piece in pieces for place in places):
         return None
-    pieces += [Piece(one.span, text[one.span.start : one.span.end], 1, "comment") for one in comments]
-    pieces.sort(key=lambda piece: piece.span)
-    lines = outlined(text, _with_depths(pieces), flow.span.start)
+    lines = outlined(text, _with_comments(text, pieces, comments), flow.span.start)
     return None if lines is None else "\n".join(lines)
 
 
-def _with_depths(pieces: list[Piece]) -> list[Piece]:
-    """The pieces, each comment as far in as what stands around it."""
+def _with_comments(text: str, pieces: list[Piece], comments: list[ast.Comment]) -> list[Piece]:
+    """The pieces and the comments between them, each comment as far in as what stands around it."""
     done: list[Piece] = []
     depth = 0
-    for piece in pieces:
-        if piece.role == "comment":
-            piece = Piece(piece.span, piece.shown, depth, "comment")
+    waiting: list[Piece | ast.Comment] = [*pieces, *comments]
+    for one in sorted(waiting, key=lambda one: one.span):
+        if isinstance(one, ast.Comment):
+            done.append(Piece(one.span, text[one.span.start : one.span.end], depth, "comment"))
         else:
-            depth = piece.depth + (piece.role == "open")
-        done.append(piece)
+            depth = one.depth + (one.role == "open")
+            done.append(one)
     return done
 
 

@@ -80,7 +80,10 @@ _HIDDEN = re.compile(r"[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]+|\r(?!\n)"
 _SWALLOWED = re.compile(
     rf"\n[ \t]*(?:(?:{'|'.join(sorted(STATEMENT_WORDS))})[ \t]+[^\n]*[={{]|\}}|[A-Za-z_]+:[ \t]|verb[ \t])"
 )
-_INSTEAD = {"&": "AND", "&&": "AND", "|": "OR", "||": "OR", "!": "NOT", "-": "EXCEPT", "==": "=", "<>": "!=", "'": '"'}
+_INSTEAD = {
+    "&": "AND", "&&": "AND", "|": "OR", "||": "OR", "!": "NOT", "-": "EXCEPT", "==": "=", "<>": "!=", "'": '"',
+    "--": "#", "//": "#",
+}  # fmt: skip
 
 
 @dataclass(slots=True)

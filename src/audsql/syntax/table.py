@@ -181,7 +181,7 @@ def _spellings(terminals: list[Any]) -> tuple[dict[str, str], dict[str, str], di
     marks: dict[str, str] = {}
     for terminal in terminals:
         text = terminal.pattern.value
-        if not text[0].isalpha():
+        if not text.isidentifier():
             marks[text] = terminal.name
         elif "i" in terminal.pattern.flags:
             folded[text.upper()] = terminal.name

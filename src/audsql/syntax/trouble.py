@@ -78,7 +78,7 @@ class _Case:
         index = self.failure.index
         if not self.at_end:
             return tokens.span(index, index)
-        if index > self.first or (index > 0 and self.first < len(tokens.kinds)):
+        if index > self.first:
             return tokens.span(index - 1, index - 1)
         return Span(tokens.path, len(tokens.text), len(tokens.text))
 

@@ -78,8 +78,8 @@ def _origin_labels(span: Span | None, sources: SourceMap, language: str) -> list
 
 
 def _named_kind(name: str, fact: Fact, language: str) -> Fact:
-    """A fact that says a kind of statement (`wanted`, `kind`), in the word of the language."""
-    if name not in ("wanted", "kind") or not isinstance(fact, str):
+    """A fact that says a kind of statement (`wanted`, `kind`, `what`), in the word of the language."""
+    if name not in ("wanted", "kind", "what") or not isinstance(fact, str):
         return fact
     return catalog.kind_word(fact, language) or fact
 

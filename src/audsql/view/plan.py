@@ -294,7 +294,7 @@ def _summary(document: dict[str, Any], style: Style) -> Iterator[str]:
         yield style.paint("red", word("plan.needs_person", language, count=summary["needs_a_person"]))
     if not document["applyable"]:
         yield style.paint("red", word("plan.refused", language))
-    note = "" if summary["changes"] else f" {word('plan.no_changes', language)}"
+    note = f" {word('plan.no_changes', language)}" if document["applyable"] and not summary["changes"] else ""
     yield style.paint("bold", summary_text(document)) + note
 
 
