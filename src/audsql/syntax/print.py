@@ -8,7 +8,7 @@ Rules: syntax.canonical and syntax.fixes of specs/language/02-syntax.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from audsql.diag import Diagnostic, Fix, error
 from audsql.source import Source, Span
@@ -135,9 +135,19 @@ def _comment(text: str, comment: ast.Comment, depth: int) -> Piece:
 
 
 def _has_outline(text: str, loop: ast.For, comments: list[ast.Comment]) -> bool:
-    """Whether a `for` can be laid out: its braces are plain and no comment stands in its head."""
+    """Whether a `for` can be laid out: its braces are plain, those of what could not be read in it are even, and no
+    comment stands in its head. Behind a brace that is open by mistake, reading goes on by where lines begin."""
     brace = opening_brace(text, loop.span)
-    return text[loop.span.end - 1] == "}" and brace < loop.span.end and not _before(comments, brace)
+    plain = text[loop.span.end - 1] == "}" and brace < loop.span.end and not _before(comments, brace)
+    return plain and all(_is_even(text[one.span.start : one.span.end]) for one in _unread(loop))
+
+
+def _unread(loop: ast.For) -> Iterator[ast.Bad]:
+    return (one for one in every_statement(loop.statements) if isinstance(one, ast.Bad))
+
+
+def _is_even(text: str) -> bool:
+    return text.count("{") == text.count("}")
 
 
 def _before(comments: list[ast.Comment], place: int) -> bool:
