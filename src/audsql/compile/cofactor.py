@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from audsql.compile import decision
 from audsql.compile.decision import Space
+from audsql.compile.least import Least
 from audsql.compile.shape import Rail, literals_of, normal, residual
 from audsql.meaning import ir
 from audsql.meaning.algebra import certain_facts
@@ -54,7 +55,8 @@ class Split:
 
     `attribute_facts` are the states of the attributes that can occur, `attribute_known` those in which each
     is yes or no. `cells` partition own data; the first holds people of whom own data knows nothing. `naturals` are the
-    functions of own data that occur in the expression, as the author wrote them.
+    functions of own data that occur in the expression, as the author wrote them. `ways` is a cover by few sends,
+    `sends_least` says how few they can be.
     """
 
     space: Space
@@ -69,6 +71,7 @@ class Split:
     cells: tuple[int, ...]
     naturals: tuple[tuple[int, ir.Expression], ...]
     ways: tuple[Way, ...]
+    sends_least: Least
 
     @property
     def lines(self) -> tuple[ir.Atom, ...]:
@@ -147,6 +150,7 @@ def _split(drawing: _Drawing, moved: Moving) -> Split:
     functions = [node for node in decision.below(space, whole, own_start) if node != decision.FALSE]
     cells = _cells(space, own_facts, functions, len(drawing.atoms))
     cofactors = [_in_cell(space, whole, own_start, cell) for cell in cells]
+    ways = tuple(_ways(drawing, cells, cofactors, attribute_facts))
     return Split(
         space,
         drawing.rails,
@@ -159,8 +163,13 @@ def _split(drawing: _Drawing, moved: Moving) -> Split:
         own_facts,
         cells,
         tuple(_naturals(drawing, whole)),
-        tuple(_ways(drawing, cells, cofactors, attribute_facts)),
+        ways,
+        _sends_least(len(ways)),
     )
+
+
+def _sends_least(ways: int) -> Least:
+    return Least(min(ways, 1), "one" if ways else "nothing", ways <= 1)
 
 
 # --- certain facts --------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from audsql.compile import cofactor, formula
 from audsql.compile.audiences import Named, Parts, named
 from audsql.compile.cofactor import ATOMS_MAX, CELLS_MAX, Split, TooMany, Way
+from audsql.compile.covers import Cover, best_cover
 from audsql.compile.filters import filter_of, rest_words
 from audsql.compile.program import (
     AudienceLeaf,
     Broadcast,
     CompiledDelivery,
-    Filter,
     LineAudience,
     Multicast,
     Narrowcast,
@@ -27,8 +27,9 @@ from audsql.compile.program import (
     filter_leaves,
     recipient_leaves,
 )
-from audsql.compile.trees import VARIABLES_MAX, Tree, lines_of, recipient_of, task_of, tree_of, trees_of
-from audsql.compile.uploads import Encoding, cell_function, encodings, fewest, own_expression, upload_key
+from audsql.compile.trees import VARIABLES_MAX, Tree, lines_of, recipient_of
+from audsql.compile.uploads import Encoding, cell_function, fewest, own_expression, upload_key
+from audsql.compile.working import Part, Working
 from audsql.diag import Diagnostic, error
 from audsql.line.limits import FILTER_LEAVES_MAX, RATES, RECIPIENT_LEAVES_MAX
 from audsql.meaning import ir
@@ -36,17 +37,13 @@ from audsql.meaning.minimal import minimal
 from audsql.meaning.words import Arms, Verbs, atom_words, to_words
 from audsql.source import Span
 
-__all__ = ["Compiled", "compile_one"]
+__all__ = ["Compiled", "compile_one", "working_of"]
 
 SENDS_MAX = RATES["narrowcast"][0]
 """Narrowcasts of one delivery: what LINE lets an account send within an hour."""
 _LABEL_CHARACTERS_MAX = 60
 _LABEL_ATOMS_MAX = 8
 _EXPRESSION_CHARACTERS_MAX = 400
-_SEARCHED_MAX = 4
-"""Encodings of one number of uploads whose trees are searched well; the most promising at a quick look."""
-_SPLIT_MAX = 2
-"""Of those, how many are tried with split sends where none fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,53 +78,33 @@ class _Job:
         return to_words(expression, self.verbs, self.arms)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cover:
-    """The trees of each way under one encoding."""
-
-    encoding: Encoding
-    trees: tuple[tuple[Tree, ...], ...]
-
-    @property
-    def sends(self) -> int:
-        return sum(len(trees) for trees in self.trees)
-
-    @property
-    def worst(self) -> int:
-        return max((tree.leaves for trees in self.trees for tree in trees), default=0)
-
-    @property
-    def rank(self) -> tuple[int, int, int, int, int, int]:
-        """Fewer sends, uploads, exclusions by upload, uploaded cells, leaves, in this order; over the limit last."""
-        flat = [tree for trees in self.trees for tree in trees]
-        return (
-            max(self.worst - RECIPIENT_LEAVES_MAX, 0),
-            self.sends,
-            len(self.encoding),
-            sum(len(tree.negated) for tree in flat),
-            sum(mask.bit_count() for mask in self.encoding),
-            sum(tree.leaves for tree in flat),
-        )
-
-
 def compile_one(
     delivery: ir.Delivery, parts: Parts, verbs: Verbs, arms: Arms
 ) -> tuple[Compiled | None, tuple[Diagnostic, ...]]:
     """Compile a delivery. `parts` says how each delivery that it refers to is sent."""
     job = _job(delivery, parts, verbs, arms)
-    if delivery.by == "push":
-        return None, (error("AUD0407", job.span, delivery=job.name, by=delivery.by),)
-    if delivery.by == "broadcast":
-        return _finish(job, _broadcast(job))
+    result = _result(job)
+    return _finish(job, (result.sends, result.uploads) if isinstance(result, Working) else result)
+
+
+def working_of(delivery: ir.Delivery, parts: Parts, verbs: Verbs, arms: Arms) -> Working | None:
+    """The way to a delivery's narrowcasts; None where it is not sent by narrowcast or has an error."""
+    result = _result(_job(delivery, parts, verbs, arms))
+    return result if isinstance(result, Working) else None
+
+
+def _result(job: _Job) -> Working | _Result:
+    if job.delivery.by == "push":
+        return error("AUD0407", job.span, delivery=job.name, by=job.delivery.by)
+    if job.delivery.by == "broadcast":
+        return _broadcast(job)
     try:
         split = cofactor.split(job.function)
     except TooMany as problem:
-        return None, (
-            error(
-                "AUD0404", job.span, delivery=job.name, atoms=problem.atoms, atoms_max=ATOMS_MAX, groups_max=CELLS_MAX
-            ),
+        return error(
+            "AUD0404", job.span, delivery=job.name, atoms=problem.atoms, atoms_max=ATOMS_MAX, groups_max=CELLS_MAX
         )
-    return _finish(job, _multicast(job, split) if delivery.by == "multicast" else _narrowcasts(job, split))
+    return _multicast(job, split) if job.delivery.by == "multicast" else _narrowcasts(job, split)
 
 
 def _job(delivery: ir.Delivery, parts: Parts, verbs: Verbs, arms: Arms) -> _Job:
@@ -217,25 +194,12 @@ def _reaches(way: Way, cell: int) -> bool:
     return way.lines[cell] != 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A way with its filter; `rest` is the filter in the author's terms."""
-
-    way: Way
-    rest: ir.Expression
-    filter: Filter | None
-
-    @property
-    def order(self) -> tuple[bool, int, str]:
-        return self.filter is not None, filter_leaves(self.filter), self.rest.key
-
-
-def _part(split: Split, way: Way) -> _Part:
+def _part(split: Split, way: Way) -> Part:
     rest = rest_words(split, way)
-    return _Part(way, rest, None if way.everybody else filter_of(rest))
+    return Part(way, rest, None if way.everybody else filter_of(rest))
 
 
-def _narrowcasts(job: _Job, split: Split) -> _Result:
+def _narrowcasts(job: _Job, split: Split) -> Working | Diagnostic:
     if len(split.ways) > SENDS_MAX:
         return error("AUD0403", job.span, delivery=job.name, sends=len(split.ways), limit=SENDS_MAX)
     parts = sorted((_part(split, way) for way in split.ways), key=lambda part: part.order)
@@ -256,47 +220,20 @@ def _narrowcasts(job: _Job, split: Split) -> _Result:
         variables = len(levels) + fewest(len(set(part.way.lines)))
         if variables > VARIABLES_MAX:
             return _too_wide(job, variables, job.function)
-    cover = _best_cover(split, [part.way for part in parts], weights)
+    cover = best_cover(split, [part.way for part in parts], weights)
     made = _make(job, split, cover)
     for tree in (tree for trees in cover.trees for tree in trees):
         if tree.leaves > RECIPIENT_LEAVES_MAX:
             return _too_wide(job, tree.leaves, made.region(tree))
-    return _sends(made, cover, parts)
+    sends = _sends(made, cover, parts)
+    if isinstance(sends, Diagnostic):
+        return sends
+    return Working(job.delivery, job.function, job.names, split, tuple(parts), cover, sends, made.uploads)
 
 
 def _too_wide(job: _Job, needed: int, expression: ir.Expression) -> Diagnostic:
     words = _shortened(min(job.words(expression), job.words(job.function), key=len), _EXPRESSION_CHARACTERS_MAX)
     return error("AUD0401", job.span, delivery=job.name, needed=needed, limit=RECIPIENT_LEAVES_MAX, expression=words)
-
-
-def _best_cover(split: Split, ways: Sequence[Way], weights: Sequence[int]) -> _Cover:
-    """The first number of uploads whose trees all fit; where none does, sends are split."""
-    least = fewest(len(split.cells))
-    tried: list[_Cover] = []
-    for uploads in range(least, max(least, min(len(split.cells) - 1, least + 2)) + 1):
-        covers = [_quick(split, ways, weights, encoding) for encoding in encodings(split, uploads)]
-        covers.sort(key=lambda cover: cover.rank)
-        full = [_searched(cover) for cover in covers[:_SEARCHED_MAX]]
-        full.sort(key=lambda cover: cover.rank)
-        if full and full[0].worst <= RECIPIENT_LEAVES_MAX:
-            return full[0]
-        tried.extend(full[:_SPLIT_MAX])
-    if not tried:
-        raise ValueError("no encoding tells the cells apart")
-    return min((_divided(cover) for cover in tried), key=lambda cover: cover.rank)
-
-
-def _quick(split: Split, ways: Sequence[Way], weights: Sequence[int], encoding: Encoding) -> _Cover:
-    tasks = (task_of(split, way, encoding, weights) for way in ways)
-    return _Cover(encoding, tuple((tree_of(task, formula.QUICK),) for task in tasks))
-
-
-def _searched(cover: _Cover) -> _Cover:
-    return _Cover(cover.encoding, tuple((tree_of(trees[0].task),) for trees in cover.trees))
-
-
-def _divided(cover: _Cover) -> _Cover:
-    return _Cover(cover.encoding, tuple(trees_of(trees[0].task) for trees in cover.trees))
 
 
 # --- from covers to sends -------------------------------------------------------------------------
@@ -331,7 +268,7 @@ class _Made:
         )
 
 
-def _make(job: _Job, split: Split, cover: _Cover) -> _Made:
+def _make(job: _Job, split: Split, cover: Cover) -> _Made:
     negated = {bit for trees in cover.trees for tree in trees for bit in tree.negated}
     uploads = tuple(_upload(job, split, mask, bit in negated) for bit, mask in enumerate(cover.encoding))
     return _Made(job, split, uploads, tuple(job.names[atom.key] for atom in split.lines))
@@ -362,7 +299,7 @@ def _shortened(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[: characters - 3] + "..."
 
 
-def _sends(made: _Made, cover: _Cover, parts: Sequence[_Part]) -> _Result:
+def _sends(made: _Made, cover: Cover, parts: Sequence[Part]) -> tuple[Send, ...] | Diagnostic:
     sends: list[Send] = []
     friends = [ir.leaf(atom) for atom in ir.atoms_of(made.job.delivery.reach) if isinstance(atom, ir.Friends)]
     for part, trees in zip(parts, cover.trees, strict=True):
@@ -376,7 +313,7 @@ def _sends(made: _Made, cover: _Cover, parts: Sequence[_Part]) -> _Result:
                 )
             region = ir.land(made.region(tree), part.rest, *friends)
             sends.append(Narrowcast(len(sends), recipient, part.filter, region, bound, everybody))
-    return tuple(sends), made.uploads
+    return tuple(sends)
 
 
 def _bound(made: _Made, encoding: Encoding, way: Way) -> ir.Expression | None:
