@@ -8,9 +8,10 @@ WORKERS ?= 2
 SEED ?= 1
 MUTANTS ?= 1000
 INPUTS ?= 1000000
+LAB_RUNS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep bench spec mutants fuzz check fmt grammar lock dist clean
+.PHONY: help demo test sweep bench spec mutants fuzz model lab check fmt grammar lock sbom audit dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,11 +34,15 @@ test: $(READY) ## style, types and all tests
 	@$(BIN)/python -m pytest -n $(WORKERS)
 
 sweep: $(READY) ## the long runs: every kill point, thousands of random worlds
-	@AUDSQL_SWEEP=1 $(BIN)/python -m pytest -n $(WORKERS) tests/properties tests/simulation
+	@AUDSQL_SWEEP=1 $(BIN)/python -m pytest -n $(WORKERS) tests/properties tests/simulation tests/scenarios
+	@$(BIN)/python tests/compile/sweep.py
+	@$(BIN)/python tests/lab/lab_sweep.py --runs $(LAB_RUNS) --workers $(WORKERS)
 
-bench: $(READY) ## evaluation over a million people against plain SQL in the same run; what `check` costs
+bench: $(READY) ## evaluation over a million people against plain SQL in the same run; what `check` and compiling cost
 	@$(BIN)/python tests/bench/bench_eval.py
 	@$(BIN)/python tests/bench/bench_check.py
+	@$(BIN)/python tests/bench/bench_compile.py
+	@$(BIN)/python tests/bench/bench_plan.py
 
 spec: $(READY) ## the runnable cases of the language's rules, and what they cover
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/spec tests/test_catalog.py
@@ -50,6 +55,12 @@ mutants: $(READY) ## MUTANTS=1000 SEED=1: small changes of the language's code, 
 
 fuzz: $(READY) ## INPUTS=1000000 SEED=1: bent texts and raw bytes for check, fmt, diff and explain
 	@$(BIN)/python tests/fuzz/run_fuzz.py --inputs $(INPUTS) --seed $(SEED) --workers $(WORKERS)
+
+model: $(READY) ## the model of the send protocol and its known-bad variants (needs spin and gcc)
+	@$(BIN)/python tests/lab/run_model.py
+
+lab: $(READY) ## SEED=1: simulated applies with faults, 10000 of them, and the table of mutants
+	@$(BIN)/python tests/lab/lab_sweep.py --mutants --runs 10000 --seed $(SEED) --workers $(WORKERS)
 
 check: $(READY) ## check every example
 	@for folder in examples/*/; do $(BIN)/audsql check --project "$$folder" || exit 1; done
@@ -68,6 +79,12 @@ grammar: $(READY) ## make the parse table and the editors' grammar anew after an
 lock: $(READY) ## write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --quiet -o requirements.lock
+
+sbom: $(READY) ## a CycloneDX list of what audsql ships with, from the lock
+	@$(BIN)/python tests/supply/sbom.py
+
+audit: $(READY) ## the lock: pinned, hashed, nothing known to be bad, licences allowed; no network
+	@$(BIN)/python tests/supply/sbom.py --audit
 
 dist: $(READY) ## build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist .

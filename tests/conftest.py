@@ -4,5 +4,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-for folder in (HERE, *(HERE / name for name in ("acceptance", "docs", "properties", "simulation", "spec"))):
+FOLDERS = ("acceptance", "apply", "docs", "line", "properties", "scenarios", "simulation", "spec", "supply")
+for folder in (HERE, *(HERE / name for name in FOLDERS)):
     sys.path.insert(0, str(folder))

@@ -24,6 +24,7 @@ from audsql.sim.server import Embedded, start_embedded
 
 TOKEN_VARIABLE = "LINE_CHANNEL_ACCESS_TOKEN"
 TOKEN = "sim-token"
+STATE_VARIABLE = "AUDSQL_STATE_URL"
 AS_OF = datetime.fromisoformat("2026-11-21T00:00:00+09:00")
 
 
@@ -96,25 +97,31 @@ class Place:
 
 
 @contextmanager
-def place(root: Path, world: Mapping[str, Any], files: Mapping[str, str]):
-    """A project of these files (path → text) whose account `shop` lives in a simulator of this world."""
+def place(root: Path, world: Mapping[str, Any], files: Mapping[str, str], state: str = ""):
+    """A project of these files (path → text) whose account `shop` lives in a simulator of this world.
+
+    `state`: where its state is, which the environment says; else in the project.
+    """
     with start_embedded(world) as simulator:
         here = Place(root, simulator)
         here.write(
             "audsql.toml",
-            f'[project]\nname = "shop"\ntimezone = "Asia/Tokyo"\n\n[account.shop]\nendpoint = "{simulator.base_url}"\n',
+            f'[project]\nname = "shop"\ntimezone = "Asia/Tokyo"\n\n[account.shop]\nendpoint = "{simulator.base_url}"\n'
+            + (f"\n[state]\nurl = 'env(\"{STATE_VARIABLE}\")'\n" if state else ""),
         )
         for path, text in files.items():
             here.write(path, text)
-        before = os.environ.get(TOKEN_VARIABLE)
-        os.environ[TOKEN_VARIABLE] = TOKEN
+        given = {TOKEN_VARIABLE: TOKEN, **({STATE_VARIABLE: state} if state else {})}
+        before = {name: os.environ.get(name) for name in given}
+        os.environ.update(given)
         try:
             yield here
         finally:
-            if before is None:
-                del os.environ[TOKEN_VARIABLE]
-            else:
-                os.environ[TOKEN_VARIABLE] = before
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def codes(diagnostics: Any) -> list[str]:

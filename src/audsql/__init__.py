@@ -1,3 +1,3 @@
 """audsql: audiences and deliveries of LINE as text, planned, reviewed and applied once."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -26,11 +26,14 @@ __all__ = [
     "FILE_BYTES_MAX",
     "Config",
     "Loaded",
+    "Notify",
+    "Retention",
     "endpoint_of",
     "load_project",
     "parse_config",
     "read_text",
     "toml_key",
+    "webhook_host",
 ]
 
 CONFIG_NAME = "audsql.toml"
@@ -39,12 +42,42 @@ FILE_BYTES_MAX = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told when an apply or run needs a person: a command with its arguments, or an address.
+
+    One of the three is given. `webhook_variable` names the environment variable that holds the address.
+    `always`: also when nothing is wrong.
+    """
+
+    command: tuple[str, ...] = ()
+    webhook: str = ""
+    webhook_variable: str | None = None
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what stands beside the specs is kept, at the end of each apply and run (privacy.retention).
+
+    `backups`: the newest backups of a state. `requests_days`, `requests_mebibytes`: the log of requests, by age and
+    by size. `spool_hours`: working copies that a killed process left.
+    """
+
+    backups: int = 5
+    requests_days: int = 400
+    requests_mebibytes: int = 16
+    spool_hours: int = 24
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What `audsql.toml` says, with the overlay of the chosen environment on top.
 
     `endpoints` maps an account of the spec to "line", "sim" or a base URL; an account without one cannot
     be planned against. `world` is the simulator's world file for "sim". Paths are relative to the project.
-    `lints_ignored` and `lints_as_errors` are codes of lints.
+    `yen_per_message` is what a message costs, by account, in digits; nothing where the project does not say.
+    `key_file` holds the project's keys. Comments hide counts of people below `floor`, 0: none. `lints_ignored` and
+    `lints_as_errors` are codes of lints.
     """
 
     name: str
@@ -53,15 +86,26 @@ class Config:
     state_url: str = "sqlite:.audsql/state.sqlite"
     engine: str = "duckdb"
     endpoints: Mapping[str, str] = field(default_factory=dict)
+    yen_per_message: Mapping[str, str] = field(default_factory=dict)
     world: str | None = None
     environment: str | None = None
     lints_ignored: frozenset[str] = frozenset()
     lints_as_errors: frozenset[str] = frozenset()
+    notify: Notify | None = None
+    key_file: str | None = None
+    floor: int = 20
+    retention: Retention = field(default_factory=Retention)
 
     @property
-    def state_path(self) -> str:
-        """The SQLite file of `state_url`, relative to the project folder unless absolute."""
-        return self.state_url.removeprefix("sqlite:")
+    def state_path(self) -> str | None:
+        """The SQLite file of `state_url`, relative to the project folder unless absolute; None for a server."""
+        return self.state_url.removeprefix("sqlite:") if self.state_url.startswith("sqlite:") else None
+
+    @property
+    def state_variable(self) -> str | None:
+        """The environment variable that holds the url of the state, where `env("NAME")` is written."""
+        found = _VARIABLE.fullmatch(self.state_url)
+        return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +227,18 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "state": ("url",),
     "engine": ("kind",),
     "sim": ("world",),
+    "keys": ("file",),
+    "privacy": ("floor",),
+    "retention": ("backups", "requests_days", "requests_mebibytes", "spool_hours"),
 }
-_ACCOUNT_KEYS = ("endpoint",)
+# Whole numbers: the least and the greatest of each.
+_WHOLE = dict.fromkeys(_KEYS["retention"], (1, 9_999)) | {"floor": (0, 9_999), "spool_hours": (1, 24)}
+_YEN = "yen_per_message"
+_ACCOUNT_KEYS = ("endpoint", _YEN)
 _LINT_KEYS = ("ignore", "error")
 _LINTS = "AUD05"
-_SECTIONS = (*_KEYS, "account", "env", "lint")
+_NOTIFY_KEYS = ("command", "webhook", "always")
+_SECTIONS = (*_KEYS, "account", "env", "lint", "notify")
 _LANGUAGES = ("en", "ja")
 _ENGINES = ("duckdb",)
 
@@ -214,6 +265,7 @@ def parse_config(text: str, folder_name: str, environment: str | None) -> tuple[
         bag.add(error("AUD0015", None, name=environment, near=nearest(environment, known), known=known))
     config = _build(settings, folder_name, environment, places, bag)
     config = _with_lints(config, document.get("lint", {}), places, bag)
+    config = replace(config, notify=_notify(document, overlays, environment, places, bag))
     return (None if has_errors(bag.items) else config), bag.sorted()
 
 
@@ -238,6 +290,9 @@ def _flatten(table: Mapping[str, Any], places: _Places, bag: Bag, prefix: tuple[
         elif section == "lint" and not prefix:
             # Lists of codes, read by themselves; what is probably not meant is the same in every environment.
             continue
+        elif section == "notify":
+            # A list, a text and a truth value, read by themselves.
+            continue
         elif section not in _SECTIONS or section in ("env", "lint"):
             bag.add(_unknown(here, places, _SECTIONS))
         elif not isinstance(content, dict):
@@ -261,11 +316,26 @@ def _section(
         path = (*here, key)
         if key not in keys:
             bag.add(_unknown(path, places, keys))
+        elif key == _YEN and type(value) in (int, float):
+            # A price is a number; its digits are kept as they are written.
+            found[path[depth:]] = (str(value), path)
+        elif key in _WHOLE:
+            if type(value) is int and _WHOLE[key][0] <= value <= _WHOLE[key][1]:
+                found[path[depth:]] = (str(value), path)
+            else:
+                bag.add(_no_number(path, value, places))
         elif not isinstance(value, str):
             bag.add(error("AUD0012", places.of(path), key=key, expected="string"))
         else:
             found[path[depth:]] = (value, path)
     return found
+
+
+def _no_number(path: tuple[str, ...], value: object, places: _Places) -> Diagnostic:
+    key, (low, high) = path[-1], _WHOLE[path[-1]]
+    if type(value) is not int:
+        return error("AUD0012", places.of(path), key=key, expected="integer")
+    return error("AUD0670", places.of(path), key=key, value=value, low=low, high=high)
 
 
 def _unknown(path: tuple[str, ...], places: _Places, known: tuple[str, ...]) -> Diagnostic:
@@ -282,21 +352,54 @@ def _build(settings: _Settings, folder_name: str, environment: str | None, place
         language=value("project", "language", "") or None,
         state_url=value("state", "url", "sqlite:.audsql/state.sqlite"),
         engine=value("engine", "kind", "duckdb"),
-        endpoints={path[1]: found[0] for path, found in sorted(settings.items()) if path[0] == "account"},
+        endpoints=_of_accounts(settings, "endpoint"),
+        yen_per_message=_of_accounts(settings, _YEN),
         world=value("sim", "world", "") or None,
+        key_file=value("keys", "file", "") or None,
         environment=environment,
+        floor=int(value("privacy", "floor", "20")),
+        retention=Retention(**{path[1]: int(found[0]) for path, found in settings.items() if path[0] == "retention"}),
     )
     _check_choice(settings, ("project", "language"), _LANGUAGES, places, bag)
     _check_choice(settings, ("engine", "kind"), _ENGINES, places, bag)
     if not _is_zone(config.timezone):
         bag.add(error("AUD0013", _place(settings, ("project", "timezone"), places), name=config.timezone))
-    if not re.fullmatch(r"sqlite:[^\0]+", config.state_url):
-        bag.add(error("AUD0014", _place(settings, ("state", "url"), places), value=config.state_url))
+    _check_state(config.state_url, _place(settings, ("state", "url"), places), bag)
+    for name, price in config.yen_per_message.items():
+        if not _PRICE.fullmatch(price):
+            place = _place(settings, ("account", name, _YEN), places)
+            bag.add(error("AUD0650", place, account=name, value=price))
     for name, endpoint in config.endpoints.items():
         if not _is_endpoint(endpoint):
             place = _place(settings, ("account", name, "endpoint"), places)
             bag.add(error("AUD0016", place, account=name, value=endpoint))
     return config
+
+
+_PRICE = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?")
+
+
+def _of_accounts(settings: _Settings, key: str) -> dict[str, str]:
+    """One setting of `[account.NAME]`, by account."""
+    return {path[1]: found[0] for path, found in sorted(settings.items()) if path[0] == "account" and path[2] == key}
+
+
+_VARIABLE = re.compile(r"env\(\"([A-Za-z_][A-Za-z0-9_]*)\"\)")
+
+
+def _check_state(url: str, place: Span | None, bag: Bag) -> None:
+    """A file, a server without a password in its url, or the variable that holds such a url."""
+    if _VARIABLE.fullmatch(url) or re.fullmatch(r"sqlite:[^\0]+", url):
+        return
+    if not re.fullmatch(r"postgres(ql)?://[^\0\s]+", url):
+        bag.add(error("AUD0014", place, value=url))
+    elif _has_password(url):
+        bag.add(error("AUD0692", place))
+
+
+def _has_password(url: str) -> bool:
+    parts = urlsplit(url)
+    return ":" in parts.netloc.rpartition("@")[0] or "password=" in parts.query
 
 
 def _with_lints(config: Config, content: object, places: _Places, bag: Bag) -> Config:
@@ -318,6 +421,67 @@ def _with_lints(config: Config, content: object, places: _Places, bag: Bag) -> C
     for code in sorted(ignored & raised):
         bag.add(error("AUD0047", places.of(("lint", "error")), value=code))
     return replace(config, lints_ignored=ignored, lints_as_errors=raised)
+
+
+def _notify(
+    document: Mapping[str, Any], overlays: object, environment: str | None, places: _Places, bag: Bag
+) -> Notify | None:
+    """`[notify]`, of which an environment's own takes the place as a whole; every one of them is looked at."""
+    found = _read_notify(document["notify"], ("notify",), places, bag) if "notify" in document else None
+    for name, overlay in sorted(overlays.items()) if isinstance(overlays, dict) else ():
+        if isinstance(overlay, dict) and "notify" in overlay:
+            own = _read_notify(overlay["notify"], ("env", name, "notify"), places, bag)
+            found = own if name == environment else found
+    return found
+
+
+def _read_notify(content: object, here: tuple[str, ...], places: _Places, bag: Bag) -> Notify | None:
+    if not isinstance(content, dict):
+        bag.add(error("AUD0012", places.of(here), key="notify", expected="table"))
+        return None
+    right = True
+    for key, value in content.items():
+        expected = _wrong_type(key, value)
+        if key not in _NOTIFY_KEYS:
+            bag.add(_unknown((*here, key), places, _NOTIFY_KEYS))
+        elif expected is not None:
+            bag.add(error("AUD0012", places.of((*here, key)), key=key, expected=expected))
+        right = right and key in _NOTIFY_KEYS and expected is None
+    if not right:
+        return None
+    if ("command" in content) == ("webhook" in content):
+        bag.add(error("AUD0886", places.of(here), count=2 if "command" in content else 0))
+        return None
+    command, webhook, always = content.get("command", ()), content.get("webhook", ""), content.get("always", False)
+    variable = _VARIABLE.fullmatch(webhook)
+    if webhook and variable is None and webhook_host(webhook) is None:
+        bag.add(error("AUD0887", places.of((*here, "webhook"))))
+        return None
+    return Notify(tuple(command), "" if variable else webhook, variable[1] if variable else None, always)
+
+
+def _wrong_type(key: str, value: object) -> str | None:
+    """What a setting of `[notify]` must be instead; None where it is right."""
+    if key == "command":
+        texts = isinstance(value, list) and all(isinstance(one, str) and "\0" not in one for one in value)
+        return None if texts and value else "array of strings"
+    if key == "webhook":
+        return None if isinstance(value, str) and value else "string"
+    return None if isinstance(value, bool) else "boolean"
+
+
+def webhook_host(url: str) -> str | None:
+    """The host of an address that a notice may go to: https, or http to this machine. Else None."""
+    from audsql.line.transport import is_loopback
+
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    fits = bool(host) and url.isascii() and url.isprintable() and not parts.username and not parts.password
+    encrypted = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    return host if fits and encrypted else None
 
 
 def _unknown_lints(key: str, values: Iterable[str], places: _Places) -> Iterator[Diagnostic]:

@@ -39,7 +39,7 @@ def delivery(to: str, more: str = "", name: str = "sale_a") -> str:
 
 
 @contextmanager
-def f1000(root: Path, specs: str, sources: str = SOURCES, rate_limits: bool = True):
+def f1000(root: Path, specs: str, sources: str = SOURCES, rate_limits: bool = True, state: str = ""):
     spec = importlib.util.spec_from_file_location("make_f1000", FIXTURE)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -48,5 +48,5 @@ def f1000(root: Path, specs: str, sources: str = SOURCES, rate_limits: bool = Tr
     world = json.loads((root / "world.json").read_text(encoding="utf-8"))
     if not rate_limits:
         world["rateLimits"] = False
-    with place(root, world, {"shop.aud": sources + "\n" + specs}) as here:
+    with place(root, world, {"shop.aud": sources + "\n" + specs}, state) as here:
         yield here

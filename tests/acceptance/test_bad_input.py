@@ -22,7 +22,7 @@ from audsql.apply.sqlite import SqliteStore
 from audsql.apply.store import StoreFailed
 from audsql.diag import error
 from audsql.plan.document import canonical, parse_plan, sealed
-from audsql.session import applying
+from audsql.session import applying, holding
 from harness import AS_OF, TOKEN, TOKEN_VARIABLE, Place, codes
 
 APPLY = ("apply", "--auto-approve", "--as-of", AS_OF.isoformat())
@@ -146,6 +146,7 @@ NOISE = bytes(33 + (i * i * 7 + i // 3) % 94 for i in range(64 * 1024)) * 64
     Case("full-width digits", "AUD0101", {"more.aud": "audience x = purchased(A, last ３０ days)\n"}, CHECK),
     Case("twice the same name", "AUD0202", {"more.aud": 'upload buyers { file: "data/b.txt" id: user_id }\n'}, CHECK),
 )
+@pytest.mark.threat("T53")
 def test_specs(case, here):
     holds(here, case)
 
@@ -224,6 +225,7 @@ def many(count: int, bad: int) -> bytes:
     Case("unsupported", "AUD1004", {"shop.aud": SOURCES.replace("buyers.txt", "buyers.xlsx") + delivery(FOUNDING)}),
     Case("a folder", "AUD1002", {BUYERS: None, BUYERS + "/x": b""}),
 )
+@pytest.mark.threat("T43", "T44", "T46", "T47", "T51", "T54")
 def test_lists(case, here):
     holds(here, case)
 
@@ -256,10 +258,12 @@ def test_lists(case, here):
         },
     ),
 )
+@pytest.mark.threat("T46", "T47", "T48", "T51")
 def test_tables(case, here):
     holds(here, case)
 
 
+@pytest.mark.threat("T48")
 def test_an_empty_list_that_is_included_is_said(here):
     put(here, "vip.aud", VIP["vip.aud"])
     put(here, "data/vip.txt", b"")
@@ -269,6 +273,7 @@ def test_an_empty_list_that_is_included_is_said(here):
     assert "AUD1005" in done.stderr
 
 
+@pytest.mark.threat("T43")
 def test_cp932_and_a_byte_order_mark_are_read(here):
     put(here, ORDERS, (HEAD + ROW + ROW.replace("A", "紅茶").replace(person(12), person(24))).encode("cp932"))
     put(here, BUYERS, b"\xef\xbb\xbf" + lines(12))
@@ -284,6 +289,7 @@ def test_a_million_and_a_half_lines_with_300_bad_ones(here):
     assert len(said) < 5_000
 
 
+@pytest.mark.threat("T49")
 def test_more_lines_than_line_takes(here):
     put(here, BUYERS, b"".join(b"U%032x\n" % i for i in range(1_500_001)))
     refused(here, PLAN, 1, "AUD1021")
@@ -309,6 +315,7 @@ SALE = "messages/sale.json"
     Case("a number for a text", "AUD1104", {MESSAGE: FROM_FILE, SALE: '[{"type": "text", "text": 5}]'}),
     Case("100,000 deep", "AUD1111", {MESSAGE: FROM_FILE, SALE: "[" * 100_000}),
 )
+@pytest.mark.threat("T53", "T54")
 def test_messages(case, here):
     holds(here, case)
 
@@ -375,6 +382,7 @@ def config(endpoint: str = 'endpoint = "sim"', more: str = "") -> dict[str, str]
     Case("no such option", "AUD0061", {}, ("apply", "--force"), 64),
     Case("no such plan", "AUD0005", {}, ("apply", "none.audplan")),
 )
+@pytest.mark.scenario(48)
 def test_settings(case, here):
     holds(here, case)
 
@@ -416,6 +424,8 @@ PLAN_FILES: dict[str, tuple[Callable[[bytes], bytes], int, str]] = {
 
 
 @pytest.mark.parametrize("name", PLAN_FILES)
+@pytest.mark.threat("T62")
+@pytest.mark.scenario(24)
 def test_plan_files(name, here, plan_bytes):
     change, exit_code, code = PLAN_FILES[name]
     assert change(plan_bytes) != plan_bytes
@@ -423,6 +433,8 @@ def test_plan_files(name, here, plan_bytes):
     refused(here, ("apply", "p.audplan"), exit_code, code)
 
 
+@pytest.mark.threat("T62")
+@pytest.mark.scenario(24)
 def test_a_plan_edited_by_any_one_byte_is_refused(plan_bytes):
     """At every position, in the function that every reader of plans goes through."""
     assert parse_plan(plan_bytes, "p")[0] is not None
@@ -434,6 +446,8 @@ def test_a_plan_edited_by_any_one_byte_is_refused(plan_bytes):
     assert found == {"AUD0620", "AUD0621", "AUD0622"}
 
 
+@pytest.mark.threat("T39")
+@pytest.mark.scenario(23)
 def test_a_plan_for_another_environment_or_place_is_stale(here, plan_bytes):
     put(here, "p.audplan", canonical(sealed({**json.loads(plan_bytes), "environment": "staging"})))
     assert "environment" in refused(here, ("apply", "p.audplan"), 5, "AUD0624")
@@ -479,6 +493,8 @@ STATES: dict[str, tuple[Callable[[bytes, Path], bytes], str]] = {
 
 
 @pytest.mark.parametrize("name", STATES)
+@pytest.mark.threat("T15")
+@pytest.mark.scenario(10, 11, 12)
 def test_states(name, here, state_bytes, tmp_path):
     change, code = STATES[name]
     put(here, STATE, change(state_bytes, tmp_path))
@@ -487,6 +503,7 @@ def test_states(name, here, state_bytes, tmp_path):
 
 @pytest.mark.parametrize("arguments", [PLAN, ("run",), ("status",), ("resolve", "sale_a", "sent", "--reason", "seen")],
                          ids=["plan", "run", "status", "resolve"])  # fmt: skip
+@pytest.mark.scenario(10)
 def test_a_truncated_state_stops_every_command_that_reads_it(arguments, here, state_bytes):
     put(here, STATE, state_bytes[:-4096])
     refused(here, arguments, 1, "AUD0602")
@@ -546,6 +563,8 @@ def left_over(root: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("bytes_max", [0, 100, 4_096, 30_000, 60_000, 120_000])
+@pytest.mark.threat("T12")
+@pytest.mark.scenario(9)
 def test_no_space_during_an_apply(bytes_max, tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         files = {name: one for name, one in fingerprint(here.root).items() if name != STATE}
@@ -563,6 +582,8 @@ def test_no_space_during_an_apply(bytes_max, tmp_path):
         assert not here.plan().document["summary"]["changes"]
 
 
+@pytest.mark.threat("T12")
+@pytest.mark.scenario(9)
 def test_no_space_with_a_saved_plan_and_the_same_command_again(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         assert here.command(*PLAN, "--out", "p.audplan").returncode == 0
@@ -628,6 +649,8 @@ def test_no_space_for_the_memory_of_the_embedded_simulator(here):
 
 
 @pytest.mark.parametrize(("step", "exit_code"), [("acquire", 1), ("snapshot", 4), ("write", 4), ("release", 4)])
+@pytest.mark.threat("T12")
+@pytest.mark.scenario(7, 8)
 def test_a_state_that_fails_at_any_step_is_said(step, exit_code, tmp_path, monkeypatch):
     problem = StoreFailed(error("AUD0608", None, path=STATE))
     with f1000(tmp_path, delivery(FOUNDING)) as here:
@@ -641,7 +664,7 @@ def test_a_state_that_fails_at_any_step_is_said(step, exit_code, tmp_path, monke
         else:
             assert here.inbox() == []
             # The process that held the lease is gone by then.
-            monkeypatch.setattr(applying, "_alive", lambda pid: False)
+            monkeypatch.setattr(holding, "is_alive", lambda pid: False)
             assert here.apply(document, as_of=None).exit_code == 0
         assert set(here.received().values()) == {1}
         assert not here.plan().document["summary"]["changes"]
@@ -669,6 +692,8 @@ def test_fmt_leaves_a_broken_file_alone(content, code, here):
 
 
 @pytest.mark.parametrize("saved", [False, True], ids=["two plans", "one saved plan"])
+@pytest.mark.threat("T09")
+@pytest.mark.scenario(15)
 def test_two_applies_at_the_same_time(saved, tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         arguments = APPLY
@@ -687,19 +712,21 @@ def test_two_applies_at_the_same_time(saved, tmp_path):
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["the same plan", "another plan"])
+@pytest.mark.threat("T39")
+@pytest.mark.scenario(21)
 def test_an_apply_that_another_one_overtook_before_its_lease_is_refused(same, tmp_path, monkeypatch):
     """Both looked at the state before either had the lease."""
-    real = applying._take_lease
+    real = applying.take_lease
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         document = here.plan().document
         first = document if same else here.plan(AS_OF.replace(hour=1)).document
 
         def overtaken(store, operation):
-            monkeypatch.setattr(applying, "_take_lease", real)
+            monkeypatch.setattr(applying, "take_lease", real)
             assert here.apply(first, as_of=None).exit_code == 0
             return real(store, operation)
 
-        monkeypatch.setattr(applying, "_take_lease", overtaken)
+        monkeypatch.setattr(applying, "take_lease", overtaken)
         outcome = here.apply(document, as_of=None)
         assert (outcome.exit_code, codes(outcome.diagnostics)) == (5, ["AUD0623" if same else "AUD0624"])
         assert len(here.received()) == 58
@@ -719,6 +746,8 @@ INTERRUPTED = (
 
 
 @pytest.mark.parametrize("point", [1, 4, 7, 12, 17, 20])
+@pytest.mark.threat("T28")
+@pytest.mark.scenario(4)
 def test_interrupted_and_run_again(point, tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         files = {name: one for name, one in fingerprint(here.root).items() if name != STATE}

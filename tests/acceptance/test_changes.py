@@ -42,6 +42,7 @@ def writes(here):
     return len(here.requests("POST", "PUT", "DELETE"))
 
 
+@pytest.mark.threat("T21")
 def test_ahead_of_its_time_everything_is_ready_and_nothing_is_sent(tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         outcome = here.apply()
@@ -98,9 +99,11 @@ def test_pure_growth_adds_in_place(tmp_path):
 
 
 def test_after_its_last_send_an_upload_is_released_and_deleted_lazily(tmp_path):
-    with f1000(tmp_path, delivery(FOUNDING)) as here:
+    with f1000(tmp_path, AHEAD) as here:
         here.apply()
         assert len(live_uploads(here)) == 1
+        here.advance(TEN_DAYS)
+        assert here.run().exit_code == 0
         assert not here.plan().document["summary"]["changes"]
         before = writes(here)
         here.apply()
@@ -111,7 +114,21 @@ def test_after_its_last_send_an_upload_is_released_and_deleted_lazily(tmp_path):
         assert live_uploads(here) == []
 
 
+def test_an_upload_of_what_was_sent_without_a_time_stays_and_tells_a_lost_state(tmp_path):
+    with f1000(tmp_path, delivery(FOUNDING)) as here:
+        here.apply()
+        here.advance(25 * 3600)
+        assert not here.plan().document["summary"]["changes"]
+        assert here.apply().exit_code == 0
+        assert len(live_uploads(here)) == 1
+        for file in (here.root / ".audsql").glob("state.sqlite*"):
+            file.unlink()
+        assert codes(here.apply().diagnostics) == ["AUD0715"]
+        assert set(here.received().values()) == {1}
+
+
 @pytest.mark.parametrize("to", [FOUNDING, "clicked(msg42) OR gender(female)"])
+@pytest.mark.threat("T38", "T41")
 def test_an_opt_out_between_plan_and_apply_is_respected(to, tmp_path):
     with f1000(tmp_path, delivery(to)) as here:
         document = here.plan().document
@@ -122,6 +139,7 @@ def test_an_opt_out_between_plan_and_apply_is_respected(to, tmp_path):
         assert len(here.received()) > 50
 
 
+@pytest.mark.threat("T38")
 def test_an_opt_out_between_apply_and_run_is_respected(tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         here.apply()
@@ -132,6 +150,8 @@ def test_an_opt_out_between_apply_and_run_is_respected(tmp_path):
         assert person(12) not in here.received()
 
 
+@pytest.mark.threat("T38")
+@pytest.mark.scenario(46)
 def test_what_grows_after_the_plan_is_not_sent_to(tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         here.apply()
@@ -143,6 +163,7 @@ def test_what_grows_after_the_plan_is_not_sent_to(tmp_path):
         assert len(here.received()) == 58
 
 
+@pytest.mark.threat("T35")
 def test_a_suppression_list_that_shrank_stops_every_send(tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         here.apply()
@@ -157,6 +178,7 @@ def test_a_suppression_list_that_shrank_stops_every_send(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", None])
+@pytest.mark.threat("T35", "T48")
 def test_a_suppression_list_that_is_empty_or_missing_stops_everything(content, tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         here.apply()
@@ -171,6 +193,7 @@ def test_a_suppression_list_that_is_empty_or_missing_stops_everything(content, t
         assert here.inbox() == []
 
 
+@pytest.mark.scenario(22)
 def test_a_plan_is_applied_once(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         document = here.plan().document
@@ -180,6 +203,8 @@ def test_a_plan_is_applied_once(tmp_path):
         assert len(here.received()) == 58
 
 
+@pytest.mark.threat("T39")
+@pytest.mark.scenario(26)
 def test_a_plan_that_no_longer_fits_is_refused(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         document = here.plan().document
@@ -196,6 +221,8 @@ def test_a_plan_that_no_longer_fits_is_refused(tmp_path):
         assert here.inbox() == []
 
 
+@pytest.mark.threat("T39")
+@pytest.mark.scenario(21, 47)
 def test_a_second_plan_made_before_the_first_was_applied_is_stale(tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         first, second = here.plan().document, here.plan(AS_OF.replace(hour=1)).document
@@ -241,6 +268,7 @@ def test_a_changed_time_cancels_the_old_occurrence(tmp_path):
         assert set(here.received().values()) == {1}
 
 
+@pytest.mark.scenario(26)
 def test_a_spec_edited_after_apply_is_not_sent_without_a_new_apply(tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         here.apply()
@@ -253,6 +281,7 @@ def test_a_spec_edited_after_apply_is_not_sent_without_a_new_apply(tmp_path):
         assert len(here.received()) == 58
 
 
+@pytest.mark.threat("T16")
 def test_a_lost_state_does_not_send_again(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         here.apply()
@@ -266,6 +295,8 @@ def test_a_lost_state_does_not_send_again(tmp_path):
         assert not here.plan().document["summary"]["changes"]
 
 
+@pytest.mark.threat("T33", "T34")
+@pytest.mark.scenario(46)
 def test_an_expected_size_is_a_fuse(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING, "expect: 300..400 people")) as here:
         outcome = here.apply()
@@ -276,6 +307,8 @@ def test_an_expected_size_is_a_fuse(tmp_path):
         assert here.inbox() == []
 
 
+@pytest.mark.threat("T62")
+@pytest.mark.scenario(24)
 def test_one_altered_byte_of_a_plan_file_is_refused(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         document = here.plan().document

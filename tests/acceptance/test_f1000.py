@@ -62,6 +62,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.threat("T32")
 def test_exactly_the_right_people_get_it_once(name, tmp_path):
     to, inside, count, sends = CASES[name]
     more = "by: multicast" if name == "by-multicast" else ""

@@ -36,6 +36,7 @@ def verdicts(document) -> list[str]:
 # --- moved ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.scenario(37)
 def test_a_delivery_that_was_sent_moves_and_is_not_sent_again(tmp_path):
     with f1000(tmp_path, ONCE) as here:
         assert here.apply().exit_code == 0
@@ -56,6 +57,7 @@ def test_a_delivery_that_was_sent_moves_and_is_not_sent_again(tmp_path):
         assert set(here.received().values()) == {1}
 
 
+@pytest.mark.scenario(37)
 def test_a_delivery_that_waits_is_sent_once_under_its_new_name(tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         assert here.apply().exit_code == 0
@@ -108,6 +110,7 @@ def test_what_speaks_of_a_renamed_delivery_is_not_edited_by_it(tmp_path):
         assert not here.plan().document["summary"]["changes"]
 
 
+@pytest.mark.scenario(37)
 def test_the_first_name_cannot_be_used_for_another_delivery(tmp_path):
     with f1000(tmp_path, ONCE) as here:
         here.apply()
@@ -120,6 +123,7 @@ def test_the_first_name_cannot_be_used_for_another_delivery(tmp_path):
 
 
 @pytest.mark.parametrize("to", [FOUNDING, "purchased(A) AND clicked(msg42) EXCEPT uploaded(buyers)"])
+@pytest.mark.scenario(38)
 def test_a_renaming_that_nobody_declared_is_refused(to, tmp_path):
     with f1000(tmp_path, ONCE) as here:
         here.apply()
@@ -134,6 +138,7 @@ def test_a_renaming_that_nobody_declared_is_refused(to, tmp_path):
 # --- removed ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.scenario(40)
 def test_absence_alone_deletes_nothing(tmp_path):
     with f1000(tmp_path, AHEAD) as here:
         here.apply()
@@ -215,6 +220,7 @@ def test_a_plan_from_before_quiet_hours_is_refused_in_them(tmp_path):
 
 
 @pytest.mark.parametrize("written", ["before the approval", "after the approval"])
+@pytest.mark.threat("T22")
 def test_a_run_that_comes_in_quiet_hours_sends_nothing(written, tmp_path):
     evening = delivery(FOUNDING, "at: 2026-12-01 20:00")
     with f1000(tmp_path, evening + (NIGHT if written == "before the approval" else "")) as here:
@@ -232,6 +238,8 @@ def test_a_time_in_quiet_hours_is_refused_before_anything_is_read(tmp_path):
         assert (outcome.document, codes(outcome.diagnostics)) == (None, ["AUD0373"])
 
 
+@pytest.mark.threat("T33")
+@pytest.mark.scenario(46)
 def test_a_change_is_measured_against_what_was_applied(tmp_path):
     policy = "\npolicy steady { require change <= 20% }\n"
     ahead = delivery("purchased(A)", "at: 2026-12-01 10:00") + policy

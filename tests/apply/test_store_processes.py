@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_cases import NOW, TTL, sqlite_store, taken
+from store_cases import LOCATIONS, NOW, TTL, sqlite_store, taken
 
 from audsql.apply.state import to_document
 from audsql.apply.store import LeaseLost, put
@@ -40,10 +41,10 @@ from store_cases import ANNA, NOW, TTL, every_kind, frozen, occurrence, upload
 from audsql.apply import journal
 from audsql.apply.state import SpentPlan
 from audsql.apply.store import Removal, open_store, put
-folder, kill_at, run = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+location, kill_at, run = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 journal.arm_kill(kill_at)
 now = NOW + run * 2 * TTL
-with open_store(str(folder / "deep" / "state.db"), create=True, environment="prod") as store:
+with open_store(location, create=True, environment="prod") as store:
     lease = store.acquire(replace(ANNA, pid=os.getpid()), now, TTL)
     state = store.snapshot()
     moment = state.occurrence(occurrence().id) or store.write(lease, now, "plan", occurrence(), SpentPlan("p", NOW))[0]
@@ -61,10 +62,16 @@ print(journal.count_checkpoints())
 """
 
 
-def content(folder: Path) -> dict[str, object]:
+@pytest.fixture(params=sorted(LOCATIONS))
+def location(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """Where the state of a folder stands: a file in it, or a schema of a server."""
+    return LOCATIONS[request.param]
+
+
+def content(location: str) -> dict[str, object]:
     from audsql.apply.store import open_store
 
-    store = open_store(str(folder / "deep" / "state.db"), create=False, environment="prod")
+    store = open_store(location, create=False, environment="prod")
     assert not isinstance(store, tuple), store
     with store:
         document = to_document(store.snapshot())
@@ -76,25 +83,27 @@ def content(folder: Path) -> dict[str, object]:
     return {name: document[name] for name in ("serial", "resources", "occurrences", "operations", "spent_plans")}
 
 
-def test_killed_at_every_checkpoint_it_converges(tmp_path: Path) -> None:
-    code, out = finish(spawn(SCRIPT, tmp_path / "whole", 0, 0))
+@pytest.mark.threat("T01")
+@pytest.mark.scenario(3)
+def test_killed_at_every_checkpoint_it_converges(tmp_path: Path, location: Callable[[Path], str]) -> None:
+    code, out = finish(spawn(SCRIPT, location(tmp_path / "whole"), 0, 0))
     assert code == 0
     points = int(out)
     assert points >= 10
-    whole = content(tmp_path / "whole")
+    whole = content(location(tmp_path / "whole"))
     for number in range(1, points + 1):
-        folder = tmp_path / str(number)
-        code, _ = finish(spawn(SCRIPT, folder, number, 0))
+        place = location(tmp_path / str(number))
+        code, _ = finish(spawn(SCRIPT, place, number, 0))
         assert code == -signal.SIGKILL, number
-        assert int(content(folder)["serial"]) <= int(whole["serial"])  # type: ignore[call-overload]
-        code, out = finish(spawn(SCRIPT, folder, 0, 1))
+        assert int(content(place)["serial"]) <= int(whole["serial"])  # type: ignore[call-overload]
+        code, out = finish(spawn(SCRIPT, place, 0, 1))
         assert code == 0
-        assert content(folder) == whole, number
+        assert content(place) == whole, number
 
 
 def test_killed_at_any_moment_the_file_opens(tmp_path: Path) -> None:
     """SIGKILL from outside, between and within writes."""
-    code = SCRIPT.split("folder, kill_at")[0] + (
+    code = SCRIPT.split("location, kill_at")[0] + (
         "from audsql.apply.state import KnownSize\n"
         "store = open_store(sys.argv[1], create=True, environment='prod')\n"
         "lease = store.acquire(ANNA, NOW + int(sys.argv[2]) * TTL, TTL)\n"
@@ -142,18 +151,28 @@ print(store.snapshot().lineage, waited)
 """
 
 
-def test_racing_processes_lose_no_write_and_make_one_state(tmp_path: Path) -> None:
-    racers = [spawn(RACER, tmp_path / "state.db", name, 40) for name in ("anna", "ben", "chie")]
+@pytest.mark.threat("T09")
+@pytest.mark.scenario(15, 16)
+def test_racing_processes_lose_no_write_and_make_one_state(tmp_path: Path, location: Callable[[Path], str]) -> None:
+    from audsql.apply.store import open_store
+
+    racers = [spawn(RACER, location(tmp_path), name, 40) for name in ("anna", "ben", "chie")]
     answers = [finish(racer) for racer in racers]
     assert [code for code, _ in answers] == [0, 0, 0]
     assert len({out.split()[0] for _, out in answers}) == 1
-    with sqlite_store(tmp_path) as store:
+    store = open_store(location(tmp_path), create=False, environment="prod")
+    assert not isinstance(store, tuple), store
+    with store:
         row = store.snapshot().size("n")
         assert row is not None and row.size == 120
         assert len({event.epoch for event in store.events()}) == 120
 
 
-def test_a_paused_holder_wakes_after_the_take_over(tmp_path: Path) -> None:
+@pytest.mark.threat("T10")
+@pytest.mark.scenario(19)
+def test_a_paused_holder_wakes_after_the_take_over(tmp_path: Path, location: Callable[[Path], str]) -> None:
+    from audsql.apply.store import open_store
+
     code = (
         RACER.split("path, me")[0]
         + """
@@ -168,12 +187,14 @@ except Exception as problem:
 """
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "state.db")],
+        [sys.executable, "-c", code, location(tmp_path)],
         env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     process.send_signal(signal.SIGSTOP)
-    with sqlite_store(tmp_path) as store:
+    other = open_store(location(tmp_path), create=False, environment="prod")
+    assert not isinstance(other, tuple), other
+    with other as store:
         taken(store, now=NOW + TTL)
         before = store.events()
         process.send_signal(signal.SIGCONT)
@@ -206,6 +227,8 @@ print(json.dumps([done, codes]))
 
 
 @pytest.mark.parametrize("limit", [60_000, 150_000, 333_333])
+@pytest.mark.threat("T12")
+@pytest.mark.scenario(9)
 def test_a_file_that_may_not_grow_keeps_what_it_had(tmp_path: Path, limit: int) -> None:
     code, out = finish(spawn(FULL, tmp_path / "state.db", limit))
     done, codes = json.loads(out)

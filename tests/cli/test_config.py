@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audsql.config import FILE_BYTES_MAX, endpoint_of, load_project, nearest, parse_config, toml_key
+from audsql.config import FILE_BYTES_MAX, Retention, endpoint_of, load_project, nearest, parse_config, toml_key
 from audsql.near import nearest_name
 from audsql.source import Source
 
@@ -71,10 +71,29 @@ def test_environments_overlay() -> None:
         ("[account.shop]\nendpoint = 'https://user:pass@x.example'\n", "AUD0016"),
         ("[project]\nlanguage = 'fr'\n", "AUD0017"),
         ("[engine]\nkind = 'sparc'\n", "AUD0017"),
+        ("[privacy]\nfloor = '20'\n", "AUD0012"),
+        ("[privacy]\nfloor = true\n", "AUD0012"),
+        ("[privacy]\nfloor = -1\n", "AUD0670"),
+        ("[privacy]\nflor = 1\n", "AUD0011"),
+        ("[retention]\nbackups = 0\n", "AUD0670"),
+        ("[retention]\nspool_hours = 25\n", "AUD0670"),
+        ("[retention]\nrequests_days = 1.5\n", "AUD0012"),
+        ("retention = 1\n", "AUD0012"),
     ],
 )
 def test_what_is_refused(text: str, code: str) -> None:
     assert codes(text) == [code]
+
+
+def test_what_is_hidden_and_what_is_kept() -> None:
+    plain, _ = parse_config("", "folder", None)
+    text = "[privacy]\nfloor = 0\n[retention]\nbackups = 9\n[env.a.privacy]\nfloor = 50\n"
+    given, _ = parse_config(text, "folder", None)
+    overlaid, _ = parse_config(text, "folder", "a")
+    assert plain is not None and given is not None and overlaid is not None
+    assert (plain.floor, given.floor, overlaid.floor) == (20, 0, 50)
+    assert plain.retention == Retention()
+    assert given.retention == overlaid.retention == Retention(backups=9)
 
 
 def test_unknown_environment() -> None:
@@ -153,6 +172,7 @@ def test_every_spec_below_the_folder_loads(tmp_path: Path) -> None:
     assert loaded.sources.sources["b.aud"].text == "# x\r\n"
 
 
+@pytest.mark.threat("T54")
 def test_links_out_of_the_project_are_not_followed(tmp_path: Path) -> None:
     project, outside = tmp_path / "p", tmp_path / "o"
     project.mkdir()

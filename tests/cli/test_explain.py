@@ -65,6 +65,17 @@ def document(project: Path, capsys: Captured, *arguments: str) -> dict[str, Any]
 # --- names ------------------------------------------------------------------------------------------
 
 
+def test_an_audience_with_parameters_is_used_by_its_calls(project: Path, capsys: Captured) -> None:
+    (project / "more.aud").write_text(
+        "audience late(p) = purchased(p)\n"
+        "delivery reminder { to: late(A)  send: card  at: 2027-12-01 10:00 }\n"
+    )  # fmt: skip
+    found = document(project, capsys, "late")
+    assert found["used_by"] == ["audience.late(A)"]
+    assert "delivery.reminder" in found["used_by_through"]
+    assert "audience.late" in document(project, capsys, "late(A)")["uses"]
+
+
 def test_an_audience(project: Path, capsys: Captured) -> None:
     assert explain(project, capsys, "lapsed") == (
         "audience lapsed\n"
@@ -259,9 +270,9 @@ def test_a_person_who_is_nowhere(project: Path, capsys: Captured) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "u1", "U12", ANN.upper(), f"{ANN}\n{BOB}", f" {ANN}", "\udcff", "'; DROP"])
 def test_what_is_no_id(wrong: str, project: Path, capsys: Captured) -> None:
-    assert run(["explain", "lapsed", "--person", wrong, "--project", str(project), *AS_OF]) == 0
+    assert run(["explain", "lapsed", "--person", wrong, "--project", str(project), *AS_OF]) == Code.ERROR
     out, err = capsys.readouterr()
-    assert "warning[AUD0080]" in err
+    assert "error[AUD0080]" in err
     assert out == ""
 
 

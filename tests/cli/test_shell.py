@@ -55,6 +55,9 @@ def test_help_goes_to_stdout_and_nothing_at_all_is_usage(capsys: Captured) -> No
         (["plan", "--as-off", "x"], "AUD0061", "did you mean `--as-of`?"),
         (["eval"], "AUD0062", "EXPRESSION"),
         (["check", "--format", "xml"], "AUD0062", "xml"),
+        (["pause"], "AUD0062", "note: `--reason` is missing"),
+        (["diff", "HEAD"], "AUD0062", "note: `HEAD` is one argument too many"),
+        (["apply", "--retry"], "AUD0062", "`audsql apply` was not understood"),
         (["apply", "p", "--as-of", "2026-11-21"], "AUD0051", "--as-of"),
         (["explain", "AUD00033"], "AUD0041", "AUD0003"),
     ],
@@ -70,6 +73,9 @@ def test_usage(arguments: list[str], code: str, near: str, capsys: Captured) -> 
 def test_usage_in_japanese(capsys: Captured) -> None:
     assert run(["pln", "--lang", "ja"]) == Code.USAGE
     assert capsys.readouterr().err.startswith("エラー[AUD0060]: コマンド `pln` はありません\n")
+    for arguments, note in (["pause"], "`--reason` がありません"), (["diff", "HEAD"], "`HEAD` は余分な引数です"):
+        assert run([*arguments, "--lang", "ja"]) == Code.USAGE
+        assert f"補足: {note}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -87,6 +93,7 @@ def test_language(option: str | None, configured: str | None, environment: dict[
     assert language_of(option, configured, environment) == language
 
 
+@pytest.mark.scenario(48)
 def test_apply_without_a_terminal_does_no_work(tmp_path: Path) -> None:
     (tmp_path / "x.aud").write_text("this is not read\n")
     done = audsql("apply", "--project", str(tmp_path), stdin=subprocess.DEVNULL)
@@ -164,6 +171,7 @@ def test_worlds_that_cannot_be_read(content: str | None, code: str, tmp_path: Pa
 # --- ways out ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("T65")
 def test_a_bug_is_reported_without_data(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     from audsql import catalog
 

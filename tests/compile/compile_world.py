@@ -5,7 +5,7 @@ A person is a set of atom keys. An attribute family that LINE does not know of a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,6 +17,7 @@ from audsql.compile.program import (
     AnyOf,
     AreaIn,
     AudienceLeaf,
+    CompiledDelivery,
     Filter,
     FriendForBetween,
     GenderIn,
@@ -36,7 +37,8 @@ AGES = (0, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70)
 
 @dataclass(frozen=True)
 class Person:
-    """`attributes`: family to value, None unknown. `own` and `line`: keys of atoms."""
+    """`attributes`: family to value, None unknown. `own` and `line`: keys of atoms, and `redelivery(d; part)`
+    for a part that the person got."""
 
     own: frozenset[str]
     line: frozenset[str]
@@ -99,12 +101,27 @@ def reached(send: Send, person: Person, program: Program, *, not_includes_unknow
     return inside and (send.filter is None or in_filter(send.filter, person, not_includes_unknown))
 
 
+def gets(done: CompiledDelivery, person: Person, program: Program, *, not_includes_unknown: bool) -> list[Narrowcast]:
+    """The sends that the person gets, made one after the other while nothing else changes: who got one is among the
+    receivers of that part when a later one leaves them out."""
+    found: list[Narrowcast] = []
+    for send in done.sends:
+        if reached(send, person, program, not_includes_unknown=not_includes_unknown):
+            assert isinstance(send, Narrowcast)
+            found.append(send)
+            got = f"redelivery({done.name}; {send.part})"
+            person = Person(person.own, person.line | {got}, person.attributes)
+    return found
+
+
 def in_recipient(tree: Recipient, person: Person, program: Program) -> bool:
     match tree:
         case AudienceLeaf(key):
             return _in_audience(key, person, program)
-        case RedeliveryLeaf(delivery, 0):
-            return f"received({delivery})" in person.line
+        case RedeliveryLeaf(delivery, part):
+            return f"redelivery({delivery}; {part})" in person.line or (
+                part == 0 and f"received({delivery})" in person.line
+            )
         case AllOf(operands):
             return all(in_recipient(part, person, program) for part in operands)
         case AnyOf(operands):
@@ -157,3 +174,44 @@ def _matches(tree: Filter, value: str) -> bool:
             at = int(value.split("_")[1])
             return (gte is None or at >= int(gte.split("_")[1])) and (lt is None or at < int(lt.split("_")[1]))
     raise AssertionError(tree)
+
+
+def kinds_of_own(program: Program, expression: ir.Expression) -> Iterator[frozenset[str]]:
+    """One person for each choice of uploads to be in."""
+    seen: set[tuple[bool, ...]] = set()
+    for chosen in subsets([atom.key for atom in ir.atoms_of(expression) if atom.world == "own"]):
+        own = frozenset(chosen)
+        told = tuple(ir.evaluate(upload.expression, own) for upload in program.uploads)
+        if told not in seen:
+            seen.add(told)
+            yield own
+
+
+def most_sends(done: CompiledDelivery, program: Program, expression: ir.Expression, own: frozenset[str]) -> int:
+    """The most sends that one person can get while LINE changes in between: clicks and opens come, tags come and go,
+    attributes are guessed anew; data are frozen."""
+    moments = [person for person in people(expression) if not person.own]
+    attributes = [
+        dict(one)
+        for one in {tuple(sorted(person.attributes.items(), key=str)): person.attributes for person in moments}.values()
+    ]
+    lines = sorted({person.line for person in moments}, key=sorted)
+    growing = ("clicked(", "opened(")
+    now: set[tuple[frozenset[str], frozenset[str]]] = {(frozenset(), frozenset())}
+    for send in done.sends:
+        assert isinstance(send, Narrowcast)
+        passes = send.filter is None or any(
+            in_filter(send.filter, Person(own, frozenset(), one), reading)
+            for one, reading in product(attributes, (True, False))
+        )
+        later: set[tuple[frozenset[str], frozenset[str]]] = set()
+        for (grown, got), line in product(now, lines):
+            if not grown <= line:
+                continue
+            kept = frozenset(key for key in line if key.startswith(growing))
+            later.add((kept, got))
+            person = Person(own, line | got, {})
+            if passes and (send.recipient is None or in_recipient(send.recipient, person, program)):
+                later.add((kept, got | {f"redelivery(sale; {send.part})"}))
+        now = later
+    return max(len(got) for _, got in now)

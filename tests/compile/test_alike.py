@@ -70,6 +70,6 @@ def test_parts_of_what_was_not_compiled_count() -> None:
     """Clicks of a delivery in two sends take two leaves, whichever delivery stood for it."""
     twice = [delivery(f"d{at}", ir.lor(uploaded(name), FEMALE)) for at, name in enumerate(("a", "b"))]
     leaves = [clicked("d1", f"https://e.example/{at}") for at in range(6)]
-    whole = project(*twice, delivery("e", ir.lor(*leaves)))
+    whole = project(*twice, delivery("e", ir.land(*leaves)))
     assert [problem.code for problem in check_project(whole)] == ["AUD0401"]
     assert check_project(whole) == compile_project(whole)[1]

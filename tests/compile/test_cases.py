@@ -26,6 +26,7 @@ from audsql.compile.program import (
     AgeBetween,
     AllFilters,
     AllOf,
+    AnyFilter,
     AnyOf,
     AudienceLeaf,
     Broadcast,
@@ -39,6 +40,7 @@ from audsql.compile.program import (
     recipient_leaves,
 )
 from audsql.compile.project import compile_delivery, compile_project
+from audsql.line.limits import AGE_TIERS
 from audsql.meaning import ir
 from audsql.meaning.words import to_words
 
@@ -48,6 +50,7 @@ OPTOUT = uploaded("optout")
 FOUNDING = less(ir.land(clicked("msg42"), purchased("A")), uploaded("buyers"))
 
 
+@pytest.mark.rule("line.narrowcast.unfiltered")
 def test_the_founding_sentence_is_one_upload_one_click_one_send_two_leaves() -> None:
     done, program = compiled(less(FOUNDING, OPTOUT))
     (send,) = done.sends
@@ -79,6 +82,7 @@ def test_two_pairs_are_at_most_three_sends_and_two_uploads() -> None:
     assert len(done.sends) <= 3 and len(program.uploads) == 2
 
 
+@pytest.mark.rule("line.recipient.top_not")
 def test_friends_except_a_list_is_one_send_with_not() -> None:
     done, program = compiled(less(FRIENDS, uploaded("buyers")))
     (send,) = done.sends
@@ -115,6 +119,42 @@ def test_attributes_alone_are_a_filter_alone() -> None:
 def test_values_of_a_family_join(expression: ir.Expression, expected: object) -> None:
     done, _ = compiled(expression)
     assert isinstance(done.sends[0], Narrowcast) and done.sends[0].filter == expected
+
+
+def _ages(first: int, after: int) -> ir.Expression:
+    return attribute("age", *(f"age_{tier}" for tier in AGE_TIERS if first <= tier < after))
+
+
+@pytest.mark.parametrize(
+    ("terms", "filters"),
+    [
+        (
+            [_ages(20, 40), _ages(40, 60)],
+            {AgeBetween("age_20", "age_40"), AgeBetween("age_40", "age_60")},
+        ),
+        (
+            [_ages(0, 30), _ages(30, 50), _ages(50, 80)],
+            {AgeBetween(None, "age_30"), AgeBetween("age_30", "age_50"), AgeBetween("age_50", None)},
+        ),
+        (
+            [_ages(20, 40), ir.lnot(_ages(20, 40))],
+            {AgeBetween("age_20", "age_40"), NotFilter(AgeBetween("age_20", "age_40"))},
+        ),
+        (
+            [ir.lor(_ages(20, 30), _ages(40, 50)), _ages(30, 40), _ages(20, 50)],
+            {
+                AgeBetween("age_30", "age_40"),
+                AnyFilter((AgeBetween("age_20", "age_30"), AgeBetween("age_40", "age_50"))),
+            },
+        ),
+    ],
+)
+def test_lists_with_exclusive_ages_share_filters(terms: list[ir.Expression], filters: set[object]) -> None:
+    """One list for each: fewer sends than the lists can be combined, and neighbouring tiers are one range in each."""
+    reach = ir.lor(*(ir.land(uploaded(f"u{at}"), one) for at, one in enumerate(terms)))
+    done, _ = compiled(reach)
+    assert {send.filter for send in done.sends if isinstance(send, Narrowcast)} == filters
+    assert len(done.sends) == len(filters)
 
 
 def test_a_written_not_stays_one_object() -> None:
@@ -158,6 +198,7 @@ def test_receipts_of_a_delivery_in_parts_are_any_of_them() -> None:
     assert [(a.delivery, a.part) for a in program.audiences if a.delivery == "first"] == [("first", 0), ("first", 1)]
 
 
+@pytest.mark.rule("line.broadcast.everybody")
 def test_a_broadcast_is_to_friends_and_nothing_less() -> None:
     done, _ = compiled(FRIENDS, by="broadcast", is_friends=True)
     assert done.sends == (Broadcast(0),)
@@ -194,6 +235,7 @@ def test_push_and_limits_are_refused_where_they_cannot_hold() -> None:
     assert refused(ir.lor(FRIENDS, uploaded("a"))).code == "AUD0411"
 
 
+@pytest.mark.rule("line.recipient.leaves")
 def test_eleven_tags_are_one_leaf_too_many() -> None:
     assert len(compiled(ir.land(*(tag(f"t{i}") for i in range(10))))[0].sends) == 1
     problem = refused(ir.land(*(tag(f"t{i}") for i in range(11))))
@@ -202,6 +244,7 @@ def test_eleven_tags_are_one_leaf_too_many() -> None:
     assert str(problem.fact("expression")).count("chat_tag(") == 11
 
 
+@pytest.mark.rule("line.demographic.leaves")
 def test_eleven_filter_objects_are_one_too_many() -> None:
     ages = ("age_15", "age_25", "age_35", "age_45", "age_55", "age_65")
     terms = [ir.land(attribute("age", age), attribute("area", f"jp_{i + 10}")) for i, age in enumerate(ages)]
@@ -220,6 +263,7 @@ def test_too_many_atoms_are_refused() -> None:
     assert problem.code == "AUD0404"
 
 
+@pytest.mark.scenario(39)
 def test_a_cycle_names_its_path_and_a_diamond_is_none() -> None:
     deliveries = [delivery("a", clicked("b")), delivery("b", clicked("c")), delivery("c", clicked("a"))]
     program, problems = compile_project(project(*deliveries, delivery("d", uploaded("x"))))
@@ -293,7 +337,8 @@ def test_a_tree_that_is_too_wide_is_split_on_an_atom() -> None:
     right = less(ir.lor(*(tag(f"c{i}") for i in range(5))), tag("a"))
     done, _ = compiled(ir.lor(left, right))
     leaves = [len(recipient_leaves(send.recipient)) for send in done.sends if isinstance(send, Narrowcast)]
-    assert leaves == [6, 6]
+    assert leaves == [6, 7]
+    assert NoneOf(RedeliveryLeaf("sale", 0)) in done.sends[1].recipient.operands  # type: ignore[union-attr]
 
 
 def test_what_was_never_sent_is_dropped_from_a_tree() -> None:

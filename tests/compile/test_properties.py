@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 from compile_make import FRIENDS, attribute, clicked, delivery, opened, project, purchased, tag, uploaded
-from compile_world import Person, people, reached, wanted
+from compile_world import Person, gets, people, wanted
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +69,10 @@ def _compile(expression: ir.Expression) -> tuple[CompiledDelivery, Program] | No
 @pytest.mark.parametrize("reading", [True, False])
 @settings(max_examples=80, deadline=None)
 @given(expression=expressions())
+@pytest.mark.rule(
+    "line.recipient.algebra", "line.narrowcast.joined", "line.demographic.unknown", "line.demographic.not_unknown"
+)
+@pytest.mark.threat("T32")
 def test_exactly_the_people_of_the_expression_are_reached_once(reading: bool, expression: ir.Expression) -> None:
     result = _compile(expression)
     world = [person for person in people(expression) if _facts_hold(expression, person)]
@@ -77,7 +81,7 @@ def test_exactly_the_people_of_the_expression_are_reached_once(reading: bool, ex
         return
     done, program = result
     for person in world:
-        got = [send for send in done.sends if reached(send, person, program, not_includes_unknown=reading)]
+        got = gets(done, person, program, not_includes_unknown=reading)
         assert len(got) == wanted(expression, person, not_includes_unknown=reading), (person, done.sends)
         for send in got:
             assert isinstance(send, Narrowcast)
@@ -87,6 +91,9 @@ def test_exactly_the_people_of_the_expression_are_reached_once(reading: bool, ex
 
 @settings(max_examples=80, deadline=None)
 @given(expression=expressions())
+@pytest.mark.rule(
+    "line.recipient.leaves", "line.recipient.repeated", "line.demographic.leaves", "line.demographic.operators_count"
+)
 def test_requests_are_within_limits_and_nobody_unlisted_is_uploaded(expression: ir.Expression) -> None:
     result = _compile(expression)
     if result is None:
@@ -108,6 +115,8 @@ def test_requests_are_within_limits_and_nobody_unlisted_is_uploaded(expression: 
 
 @settings(max_examples=80, deadline=None)
 @given(expression=expressions())
+@pytest.mark.rule("line.audience.empty")
+@pytest.mark.threat("T30")
 def test_empty_uploads_are_nobody(expression: ir.Expression) -> None:
     result = _compile(expression)
     if result is None:
@@ -121,12 +130,13 @@ def test_empty_uploads_are_nobody(expression: ir.Expression) -> None:
             for person in world:
                 if any(ir.evaluate(upload.expression, person.own) for upload in empty):
                     continue
-                got = [send for send in bound.sends if reached(send, person, program, not_includes_unknown=True)]
+                got = gets(bound, person, program, not_includes_unknown=True)
                 assert len(got) == wanted(expression, person, not_includes_unknown=True)
 
 
 @settings(max_examples=80, deadline=None)
 @given(expression=expressions())
+@pytest.mark.rule("line.audience.still_growing")
 def test_bounds_are_exact(expression: ir.Expression) -> None:
     assume(FRIENDS.key not in {atom.key for atom in ir.atoms_of(expression)})
     low, high = bounds(expression)

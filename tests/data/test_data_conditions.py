@@ -214,6 +214,7 @@ def written(table: list[dict[str, str]]) -> bytes:
 
 @given(tables, st.lists(atoms, min_size=6, max_size=14), st.sampled_from(ZONES), instants)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.threat("T36")
 def test_conditions_like_a_naive_evaluator(
     tmp_path_factory: pytest.TempPathFactory,
     table: list[dict[str, str]],
@@ -249,6 +250,7 @@ expressions = st.recursive(
 
 @given(st.lists(st.sets(st.integers(0, 20)), min_size=4, max_size=4), st.lists(expressions, min_size=1, max_size=8))
 @settings(max_examples=40, deadline=None)
+@pytest.mark.threat("T32", "T36")
 def test_algebra_like_python_sets(
     tmp_path_factory: pytest.TempPathFactory, sets: list[set[int]], wanted: list[Expression]
 ) -> None:

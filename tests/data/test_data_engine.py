@@ -280,6 +280,7 @@ def test_digest_follows_bytes_and_declaration(tmp_path: Path) -> None:
         ("good.txt", None),
     ],
 )
+@pytest.mark.threat("T54")
 def test_paths(file: str, code: str | None, tmp_path: Path) -> None:
     root = tmp_path / "project"
     (root / "data").mkdir(parents=True)
@@ -299,6 +300,7 @@ def test_paths(file: str, code: str | None, tmp_path: Path) -> None:
         assert read.code == code
 
 
+@pytest.mark.threat("T52")
 def test_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("x\n")
     sizes = iter((2, 3))
@@ -332,6 +334,7 @@ def test_forged_prefixes_stay_two_people() -> None:
     assert id_texts(dictionary, numbers) == sorted(map(user_id, forged))
 
 
+@pytest.mark.threat("T40")
 def test_colliding_keys_stay_different_people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(people_dictionary, "_keys_of", lambda _salt, high, _low: high % np.uint64(2))
     dictionary = Dictionary("user_id", bytes(32))
@@ -422,6 +425,7 @@ def test_sets_of_different_ids_do_not_mix(tmp_path: Path) -> None:
         used.evaluate(land(leaf(BUYERS), leaf(Uploaded("m"))), found.people)
 
 
+@pytest.mark.threat("T35", "T48")
 def test_an_empty_exclusion_is_an_error(tmp_path: Path) -> None:
     lists(tmp_path, lines(A), b"")
     used = engine(tmp_path, SHOP)

@@ -65,6 +65,7 @@ HOSTILE_USER_IDS: dict[str, tuple[bytes, str, tuple[str, ...] | None, int | None
 
 
 @pytest.mark.parametrize("name", HOSTILE_USER_IDS)
+@pytest.mark.threat("T44", "T46")
 def test_hostile_user_ids(name: str, tmp_path: Path) -> None:
     data, code, lines, count = HOSTILE_USER_IDS[name]
     members, problems, _ = read_upload(tmp_path, data)
@@ -186,6 +187,7 @@ PHONES = {
 
 
 @pytest.mark.parametrize(("region", "number"), PHONES)
+@pytest.mark.threat("T44", "T45")
 def test_phones(region: str, number: str, tmp_path: Path) -> None:
     members, problems, _ = read_upload(tmp_path, joined(number), "phone", region=region)
     expected = PHONES[region, number]
@@ -196,6 +198,7 @@ def test_phones(region: str, number: str, tmp_path: Path) -> None:
         assert (members, problems) == ([expected], ())
 
 
+@pytest.mark.threat("T46")
 def test_phone_header(tmp_path: Path) -> None:
     assert codes(read_upload(tmp_path, joined("phone", "09012345678"), "phone")[1]) == ["AUD1012"]
     assert codes(read_upload(tmp_path, joined("電話番号", "09012345678"), "phone")[1]) == ["AUD1012"]
@@ -208,6 +211,7 @@ def test_advertising_ids(tmp_path: Path) -> None:
         assert codes(read_upload(tmp_path, joined(one, bad), "ifa")[1]) == ["AUD1029"]
 
 
+@pytest.mark.threat("T49")
 def test_size_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from audsql.data import lists
 
@@ -280,6 +284,7 @@ _noise = st.text(st.sampled_from("0123456789- ()"), max_size=16)
 
 @given(st.lists(_noise, min_size=1, max_size=20))
 @settings(max_examples=200, deadline=None)
+@pytest.mark.threat("T37")
 def test_phones_normalise_once(numbers: list[str]) -> None:
     column = column_of(joined(*numbers))
     good = [one for one, code in zip(numbers, bad_codes(column, "phone", "jp").tolist(), strict=True) if not code]

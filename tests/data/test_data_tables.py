@@ -67,6 +67,7 @@ HOSTILE: dict[str, tuple[bytes, str, tuple[str, ...] | int | None]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.threat("T47")
 def test_hostile(name: str, tmp_path: Path) -> None:
     data, code, lines = HOSTILE[name]
     (members,), problems, _ = evaluate(tmp_path, data)
@@ -155,6 +156,7 @@ def test_linked_is_by_user_id(tmp_path: Path) -> None:
     assert codes(problems) == ["AUD1051"]
 
 
+@pytest.mark.threat("T40")
 def test_spellings_of_one_person_are_one(tmp_path: Path) -> None:
     data = b"phone,amount\n090-1234-5678,1\n09012345678,1\n(090)12345678,1\n03-1234-5678,1\n"
     atom = Rows("t", (), (Aggregate("sum", "amount", "=", Decimal(3)),))
@@ -177,6 +179,7 @@ def test_upload_by_column(tmp_path: Path) -> None:
     assert (codes(problems), told(problems[0])["lines"], told(problems[0])["column"]) == (["AUD1019"], ("6",), "uid")
 
 
+@pytest.mark.threat("T55")
 def test_names_of_columns_are_never_sql(tmp_path: Path) -> None:
     column = "a\"; DROP TABLE raw; --'"
     header = io.StringIO()
@@ -187,6 +190,7 @@ def test_names_of_columns_are_never_sql(tmp_path: Path) -> None:
     assert (members, problems) == ([[A]], ())
 
 
+@pytest.mark.threat("T65")
 def test_database_messages_stay_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import duckdb
 
@@ -200,6 +204,7 @@ def test_database_messages_stay_inside(tmp_path: Path, monkeypatch: pytest.Monke
     assert (codes(problems), told(problems[0])) == (["AUD1046"], {"file": "t.csv", "reason": "InvalidInputException"})
 
 
+@pytest.mark.threat("T47")
 def test_counts_that_differ_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from audsql.data import tables
 
@@ -214,6 +219,7 @@ def test_counts_that_differ_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
     assert (codes(problems), told(problems[0])) == (["AUD1038"], {"file": "t.csv", "counted": 3, "read": 2})
 
 
+@pytest.mark.threat("T54", "T55")
 def test_the_database_reaches_nothing_else(tmp_path: Path) -> None:
     import duckdb
 

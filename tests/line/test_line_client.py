@@ -67,6 +67,7 @@ def in_turn(*answers: Callable[[httpx.Request], httpx.Response]) -> Callable[[ht
     return answer
 
 
+@pytest.mark.rule("line.retry.first")
 def test_a_send_carries_exactly_the_frozen_bytes_and_the_key() -> None:
     desk = Desk(says(202))
     body = b'{"messages": [ {"type":"text","text":"\xe3\x81\x82"} ] }'
@@ -89,6 +90,7 @@ def test_each_send_has_a_connection_of_its_own_and_reads_share_one() -> None:
     assert desk.opened == 3
 
 
+@pytest.mark.rule("line.retry.uuid")
 def test_the_key_is_a_uuid() -> None:
     with pytest.raises(ValueError):
         Desk(says(200)).client().push(b"{}", "not-a-uuid")
@@ -103,6 +105,7 @@ def test_a_send_is_made_once_whatever_comes(kind: str) -> None:
         assert len(desk.requests) == 1
 
 
+@pytest.mark.rule("line.retry.accepted")
 def test_an_accepted_key_is_told() -> None:
     desk = Desk(says(409, {"message": "The retry key is already accepted"}, X_Line_Accepted_Request_Id="r-0"))
     assert desk.client().broadcast(b"{}", KEY) == AlreadyAccepted("r-0")
@@ -149,6 +152,7 @@ def test_reads_give_up_and_refusals_are_not_repeated() -> None:
     assert len(refused.requests) == 1
 
 
+@pytest.mark.rule("line.retry.endpoints")
 def test_changes_of_audiences_are_never_repeated_and_carry_no_key() -> None:
     desk = Desk(says(500))
     client = desk.client()
@@ -169,6 +173,7 @@ def test_changes_of_audiences_are_never_repeated_and_carry_no_key() -> None:
     assert not any("x-line-retry-key" in request.headers for request in desk.requests)
 
 
+@pytest.mark.rule("line.audience.file_lines")
 def test_audience_bodies() -> None:
     desk = Desk(says(202, {"audienceGroupId": 9}))
     client = desk.client()
@@ -191,11 +196,13 @@ def test_audience_bodies() -> None:
 
 
 @pytest.mark.parametrize("count", [0, limits.UPLOAD_JSON_IDS_MAX + 1])
+@pytest.mark.rule("line.audience.ids")
 def test_an_upload_by_json_stays_within_its_number(count: int) -> None:
     with pytest.raises(ValueError):
         Desk(says(202)).client().create_upload("a", ["U1"] * count)
 
 
+@pytest.mark.rule("line.audience.pages")
 def test_all_pages_are_read_once_each() -> None:
     def page(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params["page"])
@@ -231,6 +238,8 @@ def test_a_page_that_is_not_one_is_unknown() -> None:
         assert Desk(says(200, body)).client().audiences() == Unknown("success-of-another-shape")
 
 
+@pytest.mark.rule("line.rate.narrowcast", "line.retry.cost", "line.rate.endpoint")
+@pytest.mark.threat("T04")
 def test_the_sixty_first_narrowcast_in_an_hour_waits() -> None:
     desk = Desk(says(202))
     client = desk.client()
@@ -244,6 +253,7 @@ def test_the_sixty_first_narrowcast_in_an_hour_waits() -> None:
     assert client.pace_seconds("broadcast") == 0
 
 
+@pytest.mark.rule("line.rate.narrowcast", "line.rate.capacity")
 def test_requests_of_an_earlier_run_count_against_the_pace() -> None:
     desk = Desk(says(202))
     client = desk.client()
@@ -252,6 +262,7 @@ def test_requests_of_an_earlier_run_count_against_the_pace() -> None:
     assert desk.now == START + timedelta(minutes=55)
 
 
+@pytest.mark.rule("line.followers.day")
 def test_days_are_asked_for_as_line_writes_them() -> None:
     desk = Desk(says(200, {"status": "ready", "followers": 7, "targetedReaches": 5, "blocks": 1}))
     outcome = desk.client().followers(date(2026, 1, 2))
@@ -263,6 +274,7 @@ def test_days_are_asked_for_as_line_writes_them() -> None:
 # --- clocks ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("T19")
 def test_a_clock_that_differs_is_noticed() -> None:
     desk = Desk(says(200, {"userId": "U1"}, Date="Sat, 21 Nov 2026 00:10:00 GMT"))
     client = desk.client()
@@ -325,6 +337,8 @@ def test_nobody_answering_at_first_ends_soon() -> None:
 # --- secrets --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rule("line.token.usable")
+@pytest.mark.threat("T64")
 def test_the_token_is_nowhere_to_be_seen(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     logging.getLogger("httpcore").setLevel(logging.DEBUG)
@@ -355,6 +369,7 @@ def test_the_request_log_holds_no_ids_and_no_queries() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\n", "あ", "a\x00"])
+@pytest.mark.rule("line.token.usable")
 def test_an_odd_token_is_refused_without_being_shown(token: str) -> None:
     refused = open_client("line", "shop", token, ClientPorts(lambda: START, lambda s: None, lambda: 0.0))
     assert isinstance(refused, Diagnostic)
@@ -379,6 +394,7 @@ def test_an_odd_token_is_refused_without_being_shown(token: str) -> None:
         ("https://example.com:99999", "AUD0801"),
     ],
 )
+@pytest.mark.rule("line.endpoint.url", "line.endpoint.encrypted")
 def test_endpoints_that_are_refused(endpoint: str, code: str) -> None:
     refused = resolve_endpoint(endpoint, "shop")
     assert isinstance(refused, Diagnostic)
@@ -388,9 +404,11 @@ def test_endpoints_that_are_refused(endpoint: str, code: str) -> None:
 @pytest.mark.parametrize(
     "endpoint", ["http://127.0.0.1:8", "http://localhost", "http://[::1]:9", "https://gw.example/line/"]
 )
+@pytest.mark.rule("line.endpoint.url", "line.endpoint.encrypted")
 def test_endpoints_that_are_taken(endpoint: str) -> None:
     assert resolve_endpoint(endpoint, "shop") == (endpoint.rstrip("/"),) * 2
 
 
+@pytest.mark.rule("line.endpoint.url")
 def test_line_has_two_hosts() -> None:
     assert resolve_endpoint("line", "shop") == ("https://api.line.me", "https://api-data.line.me")

@@ -57,6 +57,7 @@ def inventory_with(*audiences: AudienceInfo, shared: tuple[AudienceInfo, ...] = 
     return Inventory("shop", "Ubot", NOW, audiences, shared)
 
 
+@pytest.mark.rule("line.quota.subtracted", "line.followers.blocks", "line.followers.day")
 def test_everything_is_read() -> None:
     found = read_inventory(client_with({}))
     assert isinstance(found, Inventory)
@@ -67,6 +68,7 @@ def test_everything_is_read() -> None:
     assert found.by_id(9) is None
 
 
+@pytest.mark.rule("line.followers.day")
 def test_yesterdays_counts_may_not_be_ready_yet() -> None:
     days: list[str] = []
 
@@ -81,6 +83,7 @@ def test_yesterdays_counts_may_not_be_ready_yet() -> None:
     assert (found.friends, found.target_reach) == (5, None)
 
 
+@pytest.mark.rule("line.quota.kinds")
 def test_what_line_refuses_to_some_accounts_is_absent() -> None:
     refusing = {"/v2/bot/insight/followers": no(403), "/v2/bot/audienceGroup/shared/list": no(403)}
     found = read_inventory(client_with({**refusing, "/v2/bot/message/quota": ok({"type": "none"})}))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audsql import catalog
 from audsql.line.message_rules import utf16_length
 from audsql.line.messages import (
     check_message,
@@ -112,6 +113,11 @@ def test_a_good_message_gives_nothing(raw: object) -> None:
     assert check_message(raw, PLACE, "m") == ()
 
 
+@pytest.mark.rule(
+    "line.message.required", "line.message.shape", "line.message.length", "line.message.link", "line.message.items",
+    "line.message.value", "line.message.type", "line.message.size", "line.message.characters", "line.message.empty",
+    "line.message.emoji", "line.message.mention", "line.message.columns",
+)  # fmt: skip
 @pytest.mark.parametrize(("raw", "code", "path"), BAD, ids=lambda value: ascii(value)[:50])
 def test_a_bad_message_gives_its_code_and_place(raw: object, code: str, path: str | None) -> None:
     (found,) = check_message(raw, PLACE, "m")
@@ -120,6 +126,14 @@ def test_a_bad_message_gives_its_code_and_place(raw: object, code: str, path: st
     assert found.severity == ("warning" if code in ("AUD1108", "AUD1109") else "error")
 
 
+def test_the_rules_that_are_named_have_cases() -> None:
+    """The rules of the codes that the table of bad messages shows are those that its test names."""
+    (named,) = (mark.args for mark in test_a_bad_message_gives_its_code_and_place.pytestmark if mark.name == "rule")
+    assert {catalog.entry(code).rule for _, code, _ in BAD} >= set(named)
+
+
+@pytest.mark.rule("line.message.depth")
+@pytest.mark.threat("T53")
 def test_a_deep_message_is_refused_quickly() -> None:
     deep: object = []
     for _ in range(5_000):
@@ -162,6 +176,7 @@ def test_files_hold_one_object_or_a_list() -> None:
     assert codes(b'{"type":"hologram"}') == ["AUD1109"]
 
 
+@pytest.mark.rule("line.message.json", "line.message.count", "line.message.doubled")
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -211,6 +226,7 @@ def test_a_coupon_is_a_message() -> None:
     assert [problem.code for problem in check_message(coupon_message(" "), PLACE, "gift")] == ["AUD1113"]
 
 
+@pytest.mark.threat("T63")
 def test_hosts_are_sorted_and_each_once() -> None:
     assert link_hosts([flex(BUBBLE), template(BUTTONS), text_message("https://b.example:8/x https://[::1")]) == (
         "b.example",

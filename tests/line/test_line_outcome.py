@@ -77,10 +77,23 @@ SENDS = [
 
 
 @pytest.mark.parametrize(("raw", "expected"), SENDS, ids=lambda value: repr(value)[:60])
+@pytest.mark.rule(
+    "line.answer.refused",
+    "line.answer.details",
+    "line.answer.monthly",
+    "line.answer.rate",
+    "line.answer.unknown",
+    "line.answer.request_id",
+    "line.answer.success_code",
+    "line.answer.without_json",
+    "line.answer.other_limit",
+)
+@pytest.mark.threat("T03", "T04")
 def test_a_send_is_settled(raw: Reply, expected: object) -> None:
     assert settle_send(raw) == expected
 
 
+@pytest.mark.rule("line.answer.writes")
 def test_a_change_takes_any_success_but_a_creation_needs_its_id() -> None:
     assert isinstance(settle_write(reply(202)), Accepted)
     assert isinstance(settle_write(reply(200, b"")), Accepted)
@@ -90,6 +103,7 @@ def test_a_change_takes_any_success_but_a_creation_needs_its_id() -> None:
     assert created.audience_id == 7
 
 
+@pytest.mark.rule("line.audience.not_found")
 def test_an_audience_that_is_gone_is_told_by_its_code() -> None:
     body = {"message": "audience group not found", "details": [{"message": "AUDIENCE_GROUP_NOT_FOUND"}]}
     outcome = settle_write(reply(400, body))
@@ -123,6 +137,7 @@ HEADERS = st.dictionaries(
 
 @CALM
 @given(st.integers(100, 999), HEADERS, BODIES)
+@pytest.mark.threat("T06")
 def test_no_reply_raises_and_only_a_clean_one_is_accepted(status: int, headers: dict[str, str], body: bytes) -> None:
     raw = Reply(status, headers, body)
     sent = settle_send(raw)
@@ -146,6 +161,8 @@ def test_deep_and_huge_json_is_no_json() -> None:
     assert settle_send(reply(202, b'{"a":' + b"9" * 5_000 + b"}")) == Unknown("success-without-json")
 
 
+@pytest.mark.rule("line.answer.tolerant")
+@pytest.mark.threat("T06")
 def test_unknown_fields_and_values_are_kept() -> None:
     body = {"audienceGroupId": 4, "type": "FUTURE", "status": "RESTING", "createRoute": "MOON", "shine": 3}
     audience = read_audience(body)

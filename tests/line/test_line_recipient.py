@@ -127,6 +127,13 @@ def meaning(tree: Recipient, members: dict[object, frozenset[int]], world: froze
 
 @CALM
 @given(RECIPIENTS, st.lists(st.frozensets(st.integers(0, 7)), min_size=8, max_size=8))
+@pytest.mark.rule(
+    "line.recipient.one_operator",
+    "line.recipient.lists",
+    "line.recipient.not_single",
+    "line.recipient.leaves",
+    "line.recipient.depth",
+)
 def test_a_recipient_keeps_the_grammar_and_its_meaning(tree: Recipient, sets: list[frozenset[int]]) -> None:
     if len(recipient_leaves(tree)) > limits.RECIPIENT_LEAVES_MAX:
         with pytest.raises(GrammarError):
@@ -141,6 +148,7 @@ def test_a_recipient_keeps_the_grammar_and_its_meaning(tree: Recipient, sets: li
 
 @CALM
 @given(FILTERS)
+@pytest.mark.rule("line.demographic.grammar")
 def test_a_filter_keeps_the_grammar(tree: Filter) -> None:
     assume(filter_leaves(tree) <= limits.FILTER_LEAVES_MAX)
     value = filter_json(tree)
@@ -173,6 +181,7 @@ def test_a_recipient_without_a_meaning_in_line_is_refused(tree: Recipient) -> No
         AnyFilter(tuple(GenderIn(("male",)) for _ in range(11))),
     ],
 )
+@pytest.mark.rule("line.demographic.leaves", "line.demographic.values", "line.demographic.tiers")
 def test_a_filter_without_a_meaning_in_line_is_refused(tree: Filter) -> None:
     with pytest.raises(GrammarError):
         filter_json(tree)
@@ -194,11 +203,15 @@ RAW_RECIPIENTS = [
 
 
 @pytest.mark.parametrize("recipient", RAW_RECIPIENTS, ids=repr)
+@pytest.mark.rule("line.recipient.one_operator", "line.recipient.lists", "line.recipient.not_single")
+@pytest.mark.threat("T30")
 def test_a_body_with_a_broken_recipient_is_never_built(recipient: dict[str, object]) -> None:
     with pytest.raises(GrammarError):
         narrowcast_body(recipient, None, TEXT, Limit(10))
 
 
+@pytest.mark.rule("line.narrowcast.everybody", "line.limit.max")
+@pytest.mark.threat("T30", "T34")
 def test_no_builder_forgets_recipient_or_limit() -> None:
     audience = {"type": "audience", "audienceGroupId": 5}
     gender = {"type": "gender", "oneOf": ["female"]}
@@ -218,6 +231,7 @@ def test_no_builder_forgets_recipient_or_limit() -> None:
     assert set(json.loads(broadcast_body(TEXT))) == {"messages"}
 
 
+@pytest.mark.rule("line.limit.max", "line.limit.pair")
 def test_a_limit_that_line_refuses_cannot_be_made() -> None:
     for arguments in ((0, True, True), (5, False, True)):
         with pytest.raises(GrammarError):
@@ -226,6 +240,7 @@ def test_a_limit_that_line_refuses_cannot_be_made() -> None:
         everybody_body(TEXT, Limit(None, False, False))
 
 
+@pytest.mark.rule("line.multicast.people", "line.multicast.repeated", "line.unit.name", "line.audience.id_form")
 def test_listed_people_are_checked() -> None:
     people_ids = [f"U{number:032x}" for number in range(501)]
     assert json.loads(multicast_body(people_ids[:500], TEXT, unit="sale_1"))["customAggregationUnits"] == ["sale_1"]
@@ -242,6 +257,7 @@ def test_listed_people_are_checked() -> None:
 
 
 @pytest.mark.parametrize("messages", [[], TEXT * 6])
+@pytest.mark.rule("line.narrowcast.messages")
 def test_a_send_has_one_to_five_messages(messages: list[dict[str, str]]) -> None:
     with pytest.raises(GrammarError):
         broadcast_body(messages)

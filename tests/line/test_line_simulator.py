@@ -14,7 +14,15 @@ from audsql.line.client import LineClient
 from audsql.line.inventory import Inventory, read_inventory
 from audsql.line.outcome import Accepted, AlreadyAccepted, Found, Limited, Refused, Unknown
 from audsql.line.ports import ClientPorts
-from audsql.line.recipient import Limit, broadcast_body, filter_only_body, multicast_body, narrowcast_body
+from audsql.line.recipient import (
+    Limit,
+    broadcast_body,
+    canonical_json,
+    filter_only_body,
+    multicast_body,
+    narrowcast_body,
+    push_body,
+)
 from audsql.line.transport import open_client
 from audsql.sim.server import start_embedded
 
@@ -118,6 +126,7 @@ def audience(number: int) -> dict[str, object]:
     return {"type": "audience", "audienceGroupId": number}
 
 
+@pytest.mark.rule("line.narrowcast.accepted", "line.progress.phases")
 def test_a_delivery_from_upload_to_inbox_in_virtual_time(shop: Shop) -> None:
     client = shop.client
     assert client.is_simulator
@@ -141,6 +150,8 @@ def test_a_delivery_from_upload_to_inbox_in_virtual_time(shop: Shop) -> None:
     assert shop.slept == []
 
 
+@pytest.mark.rule("line.limit.partial", "line.progress.codes")
+@pytest.mark.threat("T34")
 def test_the_fuse_sends_to_nobody_rather_than_to_too_many(shop: Shop) -> None:
     body = filter_only_body({"type": "gender", "oneOf": ["female"]}, TEXT, Limit(99))
     outcome = shop.client.narrowcast(body, KEY.format(0))
@@ -150,6 +161,8 @@ def test_the_fuse_sends_to_nobody_rather_than_to_too_many(shop: Shop) -> None:
     assert shop.inbox() == []
 
 
+@pytest.mark.rule("line.retry.accepted", "line.answer.unknown")
+@pytest.mark.threat("T02")
 def test_a_lost_answer_is_settled_by_the_same_key(shop: Shop) -> None:
     body = broadcast_body(TEXT)
     shop.fault("/v2/bot/message/broadcast", "drop-response")
@@ -159,6 +172,8 @@ def test_a_lost_answer_is_settled_by_the_same_key(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("fault", ["status:500", "refuse", "status-after:502"])
+@pytest.mark.threat("T03")
+@pytest.mark.scenario(30)
 def test_server_errors_are_unknown_and_the_key_settles_them(shop: Shop, fault: str) -> None:
     body = multicast_body(PEOPLE[:3], TEXT, unit="sale")
     shop.fault("/v2/bot/message/multicast", fault)
@@ -174,12 +189,15 @@ def test_reads_outlive_faults_without_sleeping_in_real_time(shop: Shop) -> None:
     assert shop.slept == []
 
 
+@pytest.mark.rule("line.answer.monthly", "line.quota.reservation.fits", "line.quota.moment")
+@pytest.mark.threat("T04")
 def test_the_monthly_limit_is_told_apart(shop: Shop) -> None:
     for number in range(4):  # 4 x 200, and 200 of the earlier one
         assert isinstance(shop.client.broadcast(broadcast_body(TEXT), KEY.format(number)), Accepted)
     assert shop.client.broadcast(broadcast_body(TEXT), KEY.format(4)) == Limited("monthly")
 
 
+@pytest.mark.rule("line.rate.broadcast", "line.rate.capacity")
 def test_sixty_one_broadcasts_keep_the_pace(shop: Shop) -> None:
     started = shop.client.now()
     for number in range(61):
@@ -189,6 +207,7 @@ def test_sixty_one_broadcasts_keep_the_pace(shop: Shop) -> None:
     assert shop.slept == []
 
 
+@pytest.mark.rule("line.audience.not_found", "line.answer.writes")
 def test_a_name_lives_through_rename_and_delete(shop: Shop) -> None:
     number = created(shop.client.create_upload("前", PEOPLE[:1]))
     assert isinstance(shop.client.rename(number, "後"), Accepted)
@@ -209,6 +228,7 @@ def test_the_inventory_is_read(shop: Shop) -> None:
     assert inventory.friends == 200
 
 
+@pytest.mark.rule("line.narrowcast.validated")
 def test_messages_are_validated_by_line_itself(shop: Shop) -> None:
     assert isinstance(shop.client.validate("narrowcast", TEXT), Found)
     refused = shop.client.validate("narrowcast", [{"type": "text"}])
@@ -222,6 +242,7 @@ def test_openings_and_clicks_are_read(shop: Shop) -> None:
     assert "overview" in outcome.value
 
 
+@pytest.mark.rule("line.token.accepted")
 def test_a_wrong_token_is_refused(shop: Shop) -> None:
     ports = ClientPorts(lambda: datetime(2030, 1, 1, tzinfo=UTC), lambda seconds: None, lambda: 0.5)
     client = open_client(shop.url, "shop", "another-token", ports)
@@ -229,3 +250,26 @@ def test_a_wrong_token_is_refused(shop: Shop) -> None:
     outcome = client.bot()
     assert isinstance(outcome, Refused)
     assert outcome.status == 401
+
+
+@pytest.mark.rule("line.quota.reservation.reach", "line.quota.reservation.max", "line.quota.reservation.remaining")
+def test_only_what_a_limit_names_is_reserved(shop: Shop) -> None:
+    """Three broadcasts leave 200 messages, a push 199: one fewer than the target reach."""
+    client = shop.client
+    for number in range(3):
+        assert isinstance(client.broadcast(broadcast_body(TEXT), KEY.format(number)), Accepted)
+    assert isinstance(client.push(push_body(PEOPLE[0], TEXT), KEY.format(3)), Accepted)
+    one = created(client.create_upload("one", PEOPLE[:1]))
+    shop.ready(one)
+    unlimited = canonical_json({"messages": TEXT, "recipient": audience(one)})
+    assert client.narrowcast(unlimited, KEY.format(4)) == Limited("monthly")
+    over = narrowcast_body(audience(one), None, TEXT, Limit(200, False, False))
+    assert client.narrowcast(over, KEY.format(5)) == Limited("monthly")
+    for number, limit in enumerate((Limit(199, False, False), Limit(None, True, False), Limit(1))):
+        outcome = client.narrowcast(narrowcast_body(audience(one), None, TEXT, limit), KEY.format(6 + number))
+        assert isinstance(outcome, Accepted)
+        shop.done(outcome.request_id)
+        # The next must fit beside what was used: one message less is left, so the fixed limits go down.
+        if number == 0:
+            again = narrowcast_body(audience(one), None, TEXT, Limit(199, False, False))
+            assert client.narrowcast(again, KEY.format(9)) == Limited("monthly")

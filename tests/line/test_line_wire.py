@@ -81,6 +81,7 @@ def test_a_send_goes_over_a_socket() -> None:
     assert received[0].endswith(b'\r\n\r\n{"a":1}')
 
 
+@pytest.mark.threat("T08")
 def test_the_last_question_comes_after_connecting_and_before_the_first_byte() -> None:
     asked: list[int] = []
     with serving(sends(OK)) as (url, received):
@@ -107,6 +108,7 @@ def test_the_last_question_comes_after_connecting_and_before_the_first_byte() ->
         b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
     ],
 )
+@pytest.mark.threat("T06")
 def test_no_bytes_of_a_server_raise(raw: bytes) -> None:
     with serving(sends(raw)) as (url, received):
         outcome = client_of(url).narrowcast(b"{}", KEY)
@@ -150,6 +152,7 @@ def test_a_closed_port_is_unreachable_and_nothing_was_written() -> None:
     assert client_of(f"http://127.0.0.1:{port}").push(b"{}", KEY) == Unknown("unreachable", written=False)
 
 
+@pytest.mark.threat("T64")
 def test_debug_logging_shows_no_token(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with serving(sends(OK)) as (url, received):

@@ -244,6 +244,7 @@ def test_a_question_too_large_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told.value.atoms == 24
 
 
+@pytest.mark.threat("T31")
 def test_anchored() -> None:
     friends, buyers = ir.leaf(ir.Friends("shop")), ir.leaf(ir.Uploaded("buyers"))
     assert algebra.anchored(ir.land(friends, ir.lnot(buyers)))

@@ -212,6 +212,7 @@ def test_further_expressions_may_call_with_new_arguments() -> None:
     assert meaning(analysis, "twice(Z)") == wanted
 
 
+@pytest.mark.scenario(39)
 def test_a_circle_through_arguments_is_told_with_its_path() -> None:
     text = SHOP + "audience a(p) = b(p)\naudience b(p) = c(p)\naudience c(p) = a(p)\naudience it = a(A)\n"
     (problem,) = read_with(text)[1]
@@ -300,6 +301,7 @@ def test_size_is_found_before_anything_is_made() -> None:
     assert [one.code for one in expand((parsed(SHOP + text),)).diagnostics] == ["AUD0240"]
 
 
+@pytest.mark.threat("T53")
 def test_loops_around_nothing_are_counted_too() -> None:
     values = ", ".join(str(index) for index in range(100))
     text = "".join(f"for v{index} in [{values}] {{ " for index in range(40)) + " }" * 40 + "\n"

@@ -161,6 +161,7 @@ def test_a_diamond_is_no_circle() -> None:
     assert codes(text) == []
 
 
+@pytest.mark.scenario(39)
 def test_circle_prints_its_path() -> None:
     _, problems = read("audience a = b\naudience b = c\naudience c = a\n")
     assert [problem.fact("path") for problem in problems] == ["a -> b -> c -> a"]

@@ -216,3 +216,9 @@ def test_a_given_arm_is_within_its_set_and_alone() -> None:
     assert results('test "t" {\n  given t.a = [u1]\n  expect t.a = []\n}\n') == ["AUD0906"]
     twice = "  given uploaded(buyers) = [u1]\n  given t.a = [u1]\n  given t.b = [u1]\n"
     assert results(f'test "t" {{\n{twice}  expect t.a = [u1]\n}}\n') == ["AUD0907"]
+
+
+@pytest.mark.parametrize("written", ["sample(uploaded(buyers), 10)", "sample(uploaded(buyers))"])
+def test_a_sample_without_its_percentage_is_one_mistake(written: str) -> None:
+    """The form that is shown has the seed too."""
+    assert codes(BUYERS + f"audience tenth = {written}\n") == ["AUD0320"]

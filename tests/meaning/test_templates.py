@@ -76,6 +76,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("template", "code", "found"), REFUSED)
+@pytest.mark.threat("T57")
 def test_refused(template: str, code: str, found: str) -> None:
     (problem,) = problems(template)
     assert (problem.code, problem.fact("found")) == (code, found or problem.fact("found"))
@@ -158,6 +159,7 @@ def test_size(template: str, wanted: list[str]) -> None:
     assert [code for code in found if code != "AUD1126"] == wanted
 
 
+@pytest.mark.threat("T53", "T57")
 def test_depth() -> None:
     for depth, wanted in ((TEMPLATE_DEPTH_MAX, []), (TEMPLATE_DEPTH_MAX + 1, ["AUD1122"])):
         template = "{% if name %}" * depth + "a" + "{% endif %}" * depth

@@ -80,13 +80,14 @@ def make(
     definition: str | None = None,
     previous: Size | None = None,
     declared: Mapping[str, Any] | None = None,
+    uploads: tuple[str, ...] = (KEY,),
     **inputs: Any,
 ) -> PlanInputs:
     """`state`: the delivery's occurrence is recorded as that, with `definition` or the one that it has.
     `previous`: its size at the last apply; `declared`: what else the project says."""
     one = replace(Delivery("sale", "shop", BUYERS, BUYERS, "uploaded(buyers)", ("card",), AT), **(delivery or {}))
     keys = tuple(audience.key for audience in audiences)
-    compiled = CompiledDelivery("sale", "shop", BUYERS, (send or narrowcast(),), (KEY,), keys)
+    compiled = CompiledDelivery("sale", "shop", BUYERS, (send or narrowcast(),), uploads, keys)
     if state is not None:
         digest = definition if definition is not None else definition_digest(one, compiled, MESSAGES)
         end = not_after(one.at) if one.at else None

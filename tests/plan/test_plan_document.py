@@ -97,6 +97,7 @@ def test_summary(name: str, add: int, change: int, delete: int, applyable: bool)
     assert document["applyable"] is applyable
 
 
+@pytest.mark.rule("line.narrowcast.deleted")
 def test_an_upload_stays_while_its_delivery_is_under_way() -> None:
     (change,) = planned(make(**PLANNED["begun"]))["resource_changes"]
     assert (change["action"], change["reason"]) == ("keep", "frozen")
@@ -122,6 +123,7 @@ OPERATIONS = tuple(
 @pytest.mark.parametrize("code", OPERATIONS)
 def test_rules_are_written_down(code: str) -> None:
     rules = set(re.findall(r"\*\*([a-z_.]+)\*\*", (SPECS / "operations.md").read_text("utf-8")))
+    rules |= set(re.findall(r"`r\[([a-z_.]+)\]`", (SPECS / "state.md").read_text("utf-8")))
     assert catalog.entry(code).rule in rules
 
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from plan_make import AT, BUYERS, KEY, NOW, line_audience, make, narrowcast, remote, remote_audience, source
 
-from audsql.compile.program import GenderIn
+from audsql.compile.program import AllOf, AudienceLeaf, GenderIn, NoneOf, RedeliveryLeaf
 from audsql.line.limits import (
     AUDIENCE_NAME_CHARACTERS_MAX,
     AUDIENCES_PER_CHANNEL_MAX,
@@ -22,8 +22,10 @@ from audsql.meaning.ir import Delivery
 from audsql.plan import audiences as audience_decisions
 from audsql.plan import occurrence as occurrence_decisions
 from audsql.plan.audiences import Held, find_named, find_retargeting, upload_action
+from audsql.plan.bound import whole_bound
 from audsql.plan.document import FORMAT_VERSION, canonical, digest_of, parse_plan, sealed
 from audsql.plan.facts import Movement, RemoteAudienceFacts, Size, UploadFacts
+from audsql.plan.feasibility import FEASIBILITY
 from audsql.plan.guard import GUARDS, check
 from audsql.plan.history import HISTORY
 from audsql.plan.occurrence import Known, judge, not_after
@@ -92,6 +94,8 @@ def test_every_judgement_has_a_case() -> None:
     assert {row[-1] for row in JUDGED} == set(get_args(occurrence_decisions.Action))
 
 
+@pytest.mark.rule("line.retry.window")
+@pytest.mark.threat("T07")
 def test_the_window_ends_well_before_line_forgets() -> None:
     assert AT < not_after(AT) <= AT + timedelta(hours=20)
 
@@ -133,6 +137,7 @@ ACTED: list[tuple[UploadFacts, Held | None, RemoteAudienceFacts | None, str, str
 
 
 @pytest.mark.parametrize(("wanted", "held", "found", "action", "reason"), ACTED)
+@pytest.mark.rule("line.audience.add_only", "line.audience.life", "line.audience.adding_life")
 def test_upload_action(
     wanted: UploadFacts, held: Held | None, found: RemoteAudienceFacts | None, action: str, reason: str
 ) -> None:
@@ -147,12 +152,14 @@ def test_every_action_has_a_case() -> None:
         assert reason in audience_decisions.AudienceAction.__doc__
 
 
+@pytest.mark.rule("line.audience.add_only")
 def test_nobody_is_kept_who_must_leave() -> None:
     """Growth in place is the only change of an audience that stands; it never loses a leaver."""
     for wanted, _, _, action, _ in ACTED:
         assert action != "add" or not wanted.movement.leaving
 
 
+@pytest.mark.rule("line.audience.request_once")
 def test_retargeting_is_found_by_request_and_url() -> None:
     one = remote_audience(kind="CLICK", request_id="r1", click_url="https://e.example/a")
     account = remote(audiences=(remote_audience(kind="CLICK", request_id="r1", status="EXPIRED"), one))
@@ -172,6 +179,7 @@ def test_retargeting_is_found_by_request_and_url() -> None:
         ("SHARED", "UPLOAD", False),
     ],
 )
+@pytest.mark.rule("line.audience.exists")
 def test_named_audiences_are_found_by_kind(wanted: str, listed: str, found: bool) -> None:
     account = remote(audiences=(remote_audience(kind=listed), remote_audience(kind=listed, name="other")))
     assert [one.name for one in find_named(account, line_audience(wanted))] == ["VIP"] * found
@@ -186,6 +194,7 @@ KEYS = [KEY, "f" * 64, "uploaded(buyers)", "", "6f1e9c3a-0b52-4d57-8a3e-5a7c2d9b
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("generation", [0, 1, 999_999])
+@pytest.mark.rule("line.audience.name")
 def test_tag_round_trip(label: str, key: str, generation: int) -> None:
     tag = Tag.of("6f1e9c3a-0b52-4d57-8a3e-5a7c2d9b1e00", key, generation)
     name = audience_name(label, tag)
@@ -201,6 +210,7 @@ def test_names_of_others_have_no_tag(name: str) -> None:
 
 
 @pytest.mark.parametrize("fingerprint", ["f1", "b" * 64, ""])
+@pytest.mark.threat("T27")
 def test_chunk_round_trip(fingerprint: str) -> None:
     description = chunk_description(fingerprint, 3, 17)
     found = parse_chunk(description)
@@ -302,17 +312,52 @@ def test_send_limit(
     assert send_limit(delivery, own, friends) == found
 
 
+@pytest.mark.parametrize(
+    ("limit", "expect", "high", "limits", "own", "found"),
+    [
+        (None, None, 60, [60, 60], [60, 60], (60, True)),
+        (None, (10, 50), 60, [50, 50], [60, 60], (50, False)),
+        (None, (10, 90), 60, [60, 60], [60, 60], (60, True)),
+        (None, None, None, [1_000, 60], [None, 60], (1_000, False)),
+        (None, (1, 90), None, [90, 60], [None, 60], (90, False)),
+        (None, None, None, [None, 60], [None, 60], None),
+        (30, None, 30, [30], [60], (30, False)),
+        (None, None, None, [], [], None),
+    ],
+)
+def test_bound_of_all_parts_together(
+    limit: int | None,
+    expect: tuple[int | None, int | None] | None,
+    high: int | None,
+    limits: list[int | None],
+    own: list[int | None],
+    found: tuple[int, bool] | None,
+) -> None:
+    delivery = Delivery("sale", "shop", BUYERS, BUYERS, "uploaded(buyers)", limit=limit, expect=expect)
+    document = {"people": found[0], "own": found[1]} if found else None
+    assert whole_bound(delivery, high, limits, dict(enumerate(own))) == document
+
+
 # --- guards -----------------------------------------------------------------------------------------
 
 FILTERED = narrowcast(filter=GenderIn(("female",)))
 UNBOUNDED = narrowcast(bound=None)
+RECEIVED = narrowcast(recipient=AllOf((AudienceLeaf(KEY), RedeliveryLeaf("other", 0))))
+GUARDED_PART = narrowcast(recipient=AllOf((AudienceLeaf(KEY), NoneOf(RedeliveryLeaf("sale", 0)))))
 OLD = NOW - timedelta(days=RETARGETING_AGE_DAYS_MAX + 1)
 YOUNG = NOW - timedelta(days=RETARGETING_AGE_DAYS_MAX - 1)
+THIS_MONTH = {"delivery": {"at": NOW + timedelta(days=1)}}
 CLICKS = line_audience("CLICK", delivery="old", name=None)
 TAGGED = remote_audience(kind="UPLOAD", name=audience_name("buyers", Tag.of("beef00", KEY, 1)))
 TAG = (line_audience(),)
 PATH = (line_audience("FRIEND_PATH"),)
 FULL = tuple(remote_audience(id=at) for at in range(AUDIENCES_PER_CHANNEL_MAX))
+
+
+def clicks_at_line(status: str, count: int) -> dict[str, Any]:
+    """The click audience of the delivery `old`, as LINE lists it."""
+    one = remote_audience(id=7, kind="CLICK", name="clicks", status=status, count=count)
+    return {"audiences": (CLICKS,), "line_held": {CLICKS.key: 7}, "remote": remote(audiences=(one,))}
 
 
 def past(at: datetime) -> tuple[Delivery, ...]:
@@ -336,15 +381,19 @@ GUARDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("approved, edited", {"state": "scheduled", "definition": "d0"}, ()),
     ("past", {"now": AFTER}, ("AUD0707",)),
     ("due this second", {"now": AT}, ()),
-    ("tags of a lost state", {"remote": remote(audiences=(TAGGED,))}, ("AUD0715",)),
-    ("tags of another state", {"remote": remote(audiences=(TAGGED,)), "lineage": "cafe00"}, ("AUD0715",)),
+    ("tags of a lost state", {"remote": remote(audiences=(TAGGED,))}, ("AUD0715", "AUD0809")),
+    ("tags of another state", {"remote": remote(audiences=(TAGGED,)), "lineage": "cafe00"}, ("AUD0715", "AUD0809")),
     ("tags of this state", {"remote": remote(audiences=(TAGGED,)), "lineage": "beef00", "generations": {KEY: 1}}, ()),
     (
         "tags of a later copy of this state",
         {"remote": remote(audiences=(TAGGED,)), "lineage": "beef00"},
         ("AUD0715",),
     ),
-    ("tags, and a person's word", {"remote": remote(audiences=(TAGGED,)), "state": "planned", "definition": ""}, ()),
+    (
+        "tags, and a person's word",
+        {"remote": remote(audiences=(TAGGED,)), "state": "planned", "definition": ""},
+        ("AUD0809",),
+    ),
     ("too many", {"delivery": {"expect": (10, 59)}}, ("AUD0701",)),
     ("too few", {"delivery": {"expect": (61, None)}}, ("AUD0701",)),
     ("as expected", {"delivery": {"expect": (60, 60)}}, ()),
@@ -360,14 +409,24 @@ GUARDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("an exclusion is new", {"sources": (source(previous_people=None, left=None),)}, ()),
     ("another list shrank", {"sources": (source(exclusion=False, left=1),)}, ()),
     ("late data", {"sources": (source(late_hours=2),)}, ("AUD0710",)),
-    ("quota too small", {"remote": remote(quota_remaining=59)}, ("AUD0704",)),
-    ("quota perhaps too small", {"remote": remote(quota_remaining=59), "size": Size(0, 60)}, ("AUD0705",)),
-    ("quota, no bound known", {"remote": remote(quota_remaining=999), "size": Size(0, None)}, ("AUD0705",)),
-    ("quota, friends bound", {"remote": remote(quota_remaining=1_000), "size": Size(0, None)}, ()),
-    ("quota just enough", {"remote": remote(quota_remaining=60)}, ()),
-    ("no quota", {"remote": remote(quota_remaining=None), "size": Size(0, None)}, ()),
+    ("quota too small", {**THIS_MONTH, "remote": remote(quota_remaining=59)}, ("AUD0704",)),
+    (
+        "quota perhaps too small",
+        {**THIS_MONTH, "remote": remote(quota_remaining=59), "size": Size(0, 60)},
+        ("AUD0705",),
+    ),
+    (
+        "quota, no bound known",
+        {**THIS_MONTH, "remote": remote(quota_remaining=999), "size": Size(0, None)},
+        ("AUD0705",),
+    ),
+    ("quota, friends bound", {**THIS_MONTH, "remote": remote(quota_remaining=1_000), "size": Size(0, None)}, ()),
+    ("quota just enough", {**THIS_MONTH, "remote": remote(quota_remaining=60)}, ()),
+    ("quota too small, sent next month", {"remote": remote(quota_remaining=59)}, ()),
+    ("no quota", {**THIS_MONTH, "remote": remote(quota_remaining=None), "size": Size(0, None)}, ()),
     ("quota, nothing to send", {"remote": remote(quota_remaining=0), "state": "done", "now": AFTER}, ()),
     ("a small part", {"send": FILTERED, "bound": RECIPIENTS_MIN - 1}, ("AUD0706",)),
+    ("a small part of who received another", {"send": RECEIVED, "bound": RECIPIENTS_MIN - 1}, ("AUD0706",)),
     ("a small part of listed people", {"bound": RECIPIENTS_MIN - 1}, ()),
     ("a part that is large enough", {"send": FILTERED, "bound": RECIPIENTS_MIN}, ()),
     ("a part of nobody", {"send": FILTERED, "bound": 0}, ()),
@@ -389,7 +448,20 @@ GUARDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("an audience that is there", with_audience(TAG), ()),
     ("clicks too old", {"audiences": (CLICKS,), "others": past(OLD)}, ("AUD0716",)),
     ("clicks young enough", {"audiences": (CLICKS,), "others": past(YOUNG)}, ()),
-    ("clicks too old, made in time", {"audiences": (CLICKS,), "others": past(OLD), "line_held": {CLICKS.key: 7}}, ()),
+    ("clicks too old, made in time", {**clicks_at_line("READY", 60), "others": past(OLD)}, ()),
+    (
+        "clicks too old, made in time and gone",
+        {"audiences": (CLICKS,), "others": past(OLD), "line_held": {CLICKS.key: 7}},
+        ("AUD0716",),
+    ),
+    ("clicks that LINE dropped", {**clicks_at_line("EXPIRED", 60), "others": past(OLD)}, ("AUD0713",)),
+    ("a guard of few people", {"send": GUARDED_PART, "bound": RECIPIENTS_MIN - 1}, ("AUD0706", "AUD0767")),
+    ("a guard of enough people", {"send": GUARDED_PART, "bound": RECIPIENTS_MIN}, ()),
+    ("a guard of nobody", {"send": GUARDED_PART, "bound": 0}, ()),
+    ("clicks of few, by LINE's word", {**clicks_at_line("FAILED", 0), "others": past(YOUNG)}, ("AUD0765",)),
+    ("clicks of few, ready", {**clicks_at_line("READY", 49), "others": past(YOUNG)}, ("AUD0765",)),
+    ("clicks that LINE gathers", {**clicks_at_line("IN_PROGRESS", 0), "others": past(YOUNG)}, ("AUD0766",)),
+    ("clicks of enough people", {**clicks_at_line("READY", 50), "others": past(YOUNG)}, ()),
     ("no bound", {"send": UNBOUNDED, "bound": None, "remote": remote(followers=None)}, ("AUD0717",)),
     ("no bound but friends", {"send": UNBOUNDED, "bound": None}, ()),
     (
@@ -403,14 +475,39 @@ GUARDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         (),
     ),
     ("a bound, friends not known", {"remote": remote(followers=None)}, ()),
+    ("nothing would tell", {"delivery": {"at": None}, "uploads": ()}, ("AUD0768",)),
+    ("its time tells", {"uploads": ()}, ()),
+    ("its upload tells", {"delivery": {"at": None}}, ()),
+    ("the state tells", {"delivery": {"at": None}, "uploads": (), "lineage": "beef00"}, ()),
     ("no room", {"remote": remote(audiences=FULL)}, ("AUD0718",)),
     ("room for one", {"remote": remote(audiences=FULL[1:])}, ()),
     ("no room, none needed", {"remote": remote(audiences=FULL), "held": {KEY: HELD}}, ()),
 ]
-WARNINGS = {"AUD0700", "AUD0705", "AUD0706"}
+WARNINGS = {"AUD0700", "AUD0705", "AUD0706", "AUD0766", "AUD0767", "AUD0768", "AUD0809"}
 
 
 @pytest.mark.parametrize(("given", "codes"), [row[1:] for row in GUARDED], ids=[row[0] for row in GUARDED])
+@pytest.mark.rule(
+    "line.audience.created",
+    "line.filter.reach",
+    "line.minimum.filter",
+    "line.minimum.redelivery",
+    "line.minimum.audience",
+    "line.minimum.exempt",
+    "line.audience.minimum",
+    "line.audience.ready",
+    "line.audience.channel",
+    "line.audience.window",
+    "line.audience.once",
+    "line.audience.exists",
+    "line.minimum.upload_filter",
+    "line.minimum.english",
+    "line.audience.expired_count",
+    "line.audience.hidden_count",
+    "line.quota.people",
+    "line.quota.subtracted",
+)
+@pytest.mark.threat("T26", "T33")
 def test_guards(given: dict[str, Any], codes: tuple[str, ...]) -> None:
     """Exactly these verdicts: the guard in question speaks, and all the others are silent."""
     inputs = make(**given)
@@ -420,7 +517,8 @@ def test_guards(given: dict[str, Any], codes: tuple[str, ...]) -> None:
 
 
 def test_every_guard_has_a_case() -> None:
-    assert {code for _, _, codes in GUARDED for code in codes} == {f"AUD07{number:02}" for number in range(19)}
+    expected = {*(f"AUD07{number:02}" for number in range(19)), "AUD0765", "AUD0766", "AUD0767", "AUD0768", "AUD0809"}
+    assert {code for _, _, codes in GUARDED for code in codes} == expected
 
 
 def test_every_guard_speaks() -> None:
@@ -428,7 +526,9 @@ def test_every_guard_speaks() -> None:
     for _, given, _ in GUARDED:
         inputs = make(**given)
         spoken |= {guard.__name__ for guard in GUARDS if list(guard(inputs, desired_of(inputs)))}
-    assert spoken == {guard.__name__ for guard in GUARDS} - {guard.__name__ for guard in (*POLICIES, *HISTORY)}
+    assert spoken == {guard.__name__ for guard in GUARDS} - {
+        guard.__name__ for guard in (*FEASIBILITY, *POLICIES, *HISTORY)
+    }
 
 
 def test_shrinking_can_be_accepted_by_name() -> None:

@@ -52,6 +52,8 @@ def at(text: str) -> datetime:
         (quiet("21:00", "1:30"), NEW_YORK, "2026-11-01T01:30:00-05:00", False),
     ],
 )
+@pytest.mark.threat("T20")
+@pytest.mark.scenario(45)
 def test_quiet(rule: Quiet, zone: str, instant: str, expected: bool) -> None:
     assert is_quiet(at(instant), (rule,), zone) is expected
     assert is_quiet(at(instant).astimezone(UTC), (rule,), zone) is expected
@@ -88,10 +90,13 @@ def test_hours_that_cover_the_day_leave_no_time() -> None:
         ("2026-12-01T22:00:00+09:00", "2026-12-01T22:00:00+09:00"),
     ],
 )
+@pytest.mark.threat("T22")
 def test_a_window_ends_where_quiet_hours_begin(start: str, expected: str) -> None:
     assert window_end(at(start), (NIGHT, NOON), TOKYO) == at(expected)
 
 
+@pytest.mark.threat("T20")
+@pytest.mark.scenario(45)
 def test_a_window_of_a_night_that_is_put_forward() -> None:
     rule = quiet("2:30", "9:00")
     assert window_end(at("2026-03-08T00:30:00-05:00"), (rule,), NEW_YORK) == at("2026-03-08T03:00:00-04:00")

@@ -1,16 +1,27 @@
 """The naive evaluator: sets of people by the plainest Python there is. It shares no code with audsql.
 
-An expression is a nested tuple: ("atom", name), ("not", x), ("and", x, y), ("or", x, y), ("except", x, y). A
-world says for each person and atom True, False, or None where LINE does not know an attribute.
+An expression is a nested list or tuple: ("atom", name), ("not", x), ("and", x, y), ("or", x, y), ("except", x, y).
+A state of the world says for each atom who is in it and of whom LINE knows nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cache
 
-Expression = tuple
-ATTRIBUTES = ("gender(female)", "gender(male)", "os(ios)", "area(tokyo)", "age(30..39)")
+Expression = Sequence
+People = frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everybody, who is in each atom, and for attributes the people of whom nothing is known."""
+
+    everybody: People
+    members: Mapping[str, People]
+    unknown: Mapping[str, People]
 
 
 def text(expression: Expression) -> str:
@@ -22,6 +33,7 @@ def text(expression: Expression) -> str:
             return f"NOT {bracketed(inner)}"
         case (operator, left, right):
             return f"{bracketed(left)} {operator.upper()} {bracketed(right)}"
+    raise AssertionError(expression)
 
 
 def bracketed(expression: Expression) -> str:
@@ -34,37 +46,51 @@ def atoms(expression: Expression) -> set[str]:
     return set().union(*(atoms(part) for part in expression[1:]))
 
 
-def inside(expression: Expression, person: Mapping[str, bool | None]) -> bool:
+def inside(expression: Expression, state: State) -> People:
     """Two values: whoever LINE does not know satisfies no attribute, and so is in every NOT of one."""
     match expression:
         case ("atom", name):
-            return bool(person[name])
+            return state.members[name]
         case ("not", inner):
-            return not inside(inner, person)
+            return state.everybody - inside(inner, state)
         case ("and", left, right):
-            return inside(left, person) and inside(right, person)
+            return inside(left, state) & inside(right, state)
         case ("or", left, right):
-            return inside(left, person) or inside(right, person)
+            return inside(left, state) | inside(right, state)
         case ("except", left, right):
-            return inside(left, person) and not inside(right, person)
+            return inside(left, state) - inside(right, state)
+    raise AssertionError(expression)
 
 
-def surely(expression: Expression, person: Mapping[str, bool | None]) -> bool | None:
-    """Three values: None where it hangs on an attribute that LINE does not know."""
+def surely(expression: Expression, state: State) -> tuple[People, People]:
+    """Three values: who is in it and who is not, whatever the attributes of unknown people are."""
     match expression:
         case ("atom", name):
-            return person[name]
+            known = state.members[name]
+            return known, state.everybody - known - state.unknown.get(name, frozenset())
         case ("not", inner):
-            value = surely(inner, person)
-            return None if value is None else not value
+            yes, no = surely(inner, state)
+            return no, yes
         case ("and", left, right):
-            values = {surely(left, person), surely(right, person)}
-            return False if False in values else None if None in values else True
+            (one, not_one), (two, not_two) = surely(left, state), surely(right, state)
+            return one & two, not_one | not_two
         case ("or", left, right):
-            values = {surely(left, person), surely(right, person)}
-            return True if True in values else None if None in values else False
+            (one, not_one), (two, not_two) = surely(left, state), surely(right, state)
+            return one | two, not_one & not_two
         case ("except", left, right):
-            return surely(("and", left, ("not", right)), person)
+            return surely(("and", left, ("not", right)), state)
+    raise AssertionError(expression)
+
+
+def unmoved(names: Iterable[str], states: Sequence[State]) -> People:
+    """The people whose every atom of these is the same in all the states."""
+    still = states[0].everybody
+    for name in names:
+        first, nobody = states[0], frozenset()
+        for state in states[1:]:
+            still -= first.members[name] ^ state.members[name]
+            still -= first.unknown.get(name, nobody) ^ state.unknown.get(name, nobody)
+    return still
 
 
 # --- shares and linkage -----------------------------------------------------------------------------
@@ -72,17 +98,18 @@ def surely(expression: Expression, person: Mapping[str, bool | None]) -> bool | 
 
 def in_share(salt: str, member: str, low: int, high: int) -> bool:
     """Whether an id falls into these hundredths of a percent, by long division on the hexadecimal digits."""
+    return low <= hundredths(salt, member) < high
+
+
+@cache
+def hundredths(salt: str, member: str) -> int:
     digits = hashlib.sha256(f"{salt}:{member}".encode()).hexdigest()
     remainder = 0
     for digit in digits[:8]:
         remainder = (remainder * 16 + int(digit, 16)) % 10_000
-    return low <= remainder < high
+    return remainder
 
 
-def linked_to(rows: list[tuple[str, str]], numbers: Set[str]) -> set[str]:
-    """The users of a row whose telephone number, as digits, is one of these."""
-    return {user for user, number in rows if user and digits_of(number) in numbers}
-
-
-def digits_of(number: str) -> str:
-    return "".join(sign for sign in number if sign.isdigit())
+def linked_to(rows: list[tuple[int, str]], numbers: Set[str]) -> People:
+    """The people of a row whose telephone number is one of these."""
+    return frozenset(person for person, number in rows if person and number in numbers)

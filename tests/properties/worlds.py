@@ -1,230 +1,411 @@
-"""Random worlds and specs: people, lists, retargeting, attributes, and a delivery to a random expression."""
+"""Random worlds: people, lists, telephones, retargeting, attributes, and what changes between the sends.
+
+A `Case` is plain data that follows from its number: the world, the project and the truth follow from the case, so
+that a case can be kept as a file and made smaller.
+"""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from hypothesis import strategies as st
-from naive import Expression, digits_of, in_share, inside, linked_to, text
+from naive import Expression, People, State, atoms, in_share, linked_to, text
 
 NOW = "2026-11-21T00:00:00+09:00"
 MESSAGE = "bb9744f9-47fa-4a29-941e-1234567890ab"
 URL = "https://shop.example/a"
-PEOPLE = 420
 
-OWN = ("uploaded(a)", "uploaded(b)", "uploaded(c)", "bought(X)")
+LISTS = ("uploaded(a)", "uploaded(b)", "uploaded(c)")
+BOUGHT = "bought(X)"
+OWN = (*LISTS, BOUGHT)
 SAMPLE = 'sample(uploaded(a), 30%, seed: "2026")'
 LINKED = "(linked(members) AND uploaded(p))"
 LEFT = "(linked(members) AND (uploaded(p) EXCEPT uploaded(q)))"
 CALLED = '(linked(members) AND sample(uploaded(p), 50%, seed: "t"))'
-DERIVED = (SAMPLE, "test.x", "test.y", LINKED, LEFT, CALLED, "(linked(members) EXCEPT uploaded(p))")
-LINE = ("clicked(m)", "opened(m)", 'chat_tag("VIP")')
-ATTRIBUTE = ("gender(female)", "gender(male)", "os(ios)", "area(tokyo)", "age(30..39)")
+UNLISTED = "(linked(members) EXCEPT uploaded(p))"
+SHARES = (SAMPLE, "test.x", "test.y")
+LINKAGES = (LINKED, LEFT, CALLED, UNLISTED)
+VIP, NEW = 'chat_tag("VIP")', 'chat_tag("New")'
+LINE = ("clicked(m)", "opened(m)", VIP, NEW)
+# The values of LINE's attributes that satisfy each atom.
+ATTRIBUTE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "gender(female)": ("gender", ("female",)),
+    "gender(male)": ("gender", ("male",)),
+    "os(ios)": ("os", ("ios",)),
+    "os(android)": ("os", ("android",)),
+    "area(tokyo)": ("area", ("jp_13",)),
+    "age(20..29)": ("age", ("age_20", "age_25")),
+    "age(30..39)": ("age", ("age_30", "age_35")),
+    "age(40..49)": ("age", ("age_40", "age_45")),
+    "friend_for(>= 90 days)": ("period", ("long",)),
+}
+VALUES = {
+    "gender": ("female", "male"),
+    "os": ("ios", "android"),
+    "area": ("jp_13", "jp_13", "jp_27"),
+    "age": ("age_20", "age_25", "age_30", "age_35", "age_40", "age_45"),
+}
+_SINCE = {"long": "2025-01-01T00:00:00+09:00", "short": "2026-11-01T00:00:00+09:00"}
 
 
-@dataclass(frozen=True)
-class World:
-    """`people`: each person's truth of every atom, and whether they can be reached and uploaded."""
+@dataclass
+class Wish:
+    """One delivery: to whom, and what it allows."""
 
-    document: dict[str, Any]
-    files: dict[str, str]
-    people: dict[str, dict[str, bool | None]]
-    reachable: frozenset[str]
-    accepting: frozenset[str]
-    includes_unknown: bool
+    to: Expression
+    allow_empty: bool = False
+    allow_shortfall: bool = False
 
 
-def user_id(number: int) -> str:
-    return "U" + format(number, "032x")
+@dataclass
+class Case:
+    """`friends`: values per person; `lists`: people per own or LINE atom; `telephones`: pairs of person and number,
+    person 0 is nobody; `numbers`: the telephone lists; `turns`: what changes between sends."""
+
+    number: int
+    friends: list[dict[str, Any]]
+    lists: dict[str, list[int]]
+    telephones: list[list[Any]]
+    numbers: dict[str, list[str]]
+    wishes: list[Wish]
+    turns: list[dict[str, Any]] = field(default_factory=list)
+    policy: Expression | None = None
+    priority: list[int] = field(default_factory=list)
+    includes_unknown: bool = True
+    # What follows from friends and lists alone, once it was asked for.
+    known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
-def make_world(seed: int, shortfall: bool, includes_unknown: bool) -> World:
-    """A world that follows from its seed. `shortfall`: LINE leaves some people out of uploads."""
-    chance = random.Random(seed)
-    shares = {name: chance.choice((0.25, 0.4, 0.6)) for name in (*OWN, *LINE)}
-    people: dict[str, dict[str, bool | None]] = {}
-    friends, reachable, accepting = [], set(), set()
-    for number in range(1, PEOPLE + 1):
-        one: dict[str, bool | None] = {name: chance.random() < share for name, share in shares.items()}
-        one["friends"] = True
-        friend: dict[str, Any] = {
-            "userId": user_id(number),
-            "status": "blocked" if chance.random() < 0.05 else "following",
-            "followedAt": "2025-01-01T00:00:00+09:00",
-        }
-        one |= _attributes(chance, friend)
-        if shortfall and chance.random() < 0.1:
-            friend["policyAccepted"] = False
-        else:
-            accepting.add(user_id(number))
-        if friend["status"] == "following":
-            reachable.add(user_id(number))
-        friends.append(friend)
-        people[user_id(number)] = one
-    rows, lists = _telephones(chance, list(people))
-    for user, one in people.items():
-        one |= _derived(user, one, rows, lists)
-    document = {"now": NOW, "accounts": {"shop": _account(friends, people, includes_unknown)}}
-    files = _files(people) | _telephone_files(chance, rows, lists)
-    return World(document, files, people, frozenset(reachable), frozenset(accepting), includes_unknown)
+def atom(name: str) -> Expression:
+    return ("atom", name)
 
 
-_Rows = list[tuple[str, str]]
+@cache
+def user_id(person: int) -> str:
+    return "U" + format(person, "032x")
 
 
-def _telephones(chance: random.Random, users: list[str]) -> tuple[_Rows, dict[str, set[str]]]:
-    """Rows of users and telephone numbers, none to three each, some shared; and two lists of numbers, some of
+def name_of(index: int) -> str:
+    return f"sale{index}"
+
+
+def everybody(case: Case) -> range:
+    return range(1, len(case.friends) + 1)
+
+
+# --- the people ---------------------------------------------------------------------------------------
+
+
+def people_of(chance: random.Random, shortfall: bool) -> list[dict[str, Any]]:
+    """60 to 1,000 friends: some have blocked the account, some are known to LINE in part or not at all."""
+    low, high = chance.choice(((60, 140), (100, 250), (250, 450), (600, 900), (700, 1000), (700, 1000)))
+    return [_person(chance, shortfall) for _ in range(chance.randint(low, high))]
+
+
+def _person(chance: random.Random, shortfall: bool) -> dict[str, Any]:
+    draw = chance.random
+    one: dict[str, Any] = {"status": "blocked" if draw() < 0.05 else "following"}
+    one["period"] = "short" if draw() < 0.1 else "long"
+    if shortfall and draw() < 0.1:
+        one["policyAccepted"] = False
+    known = draw()
+    for name, values in VALUES.items():
+        unknown = known < 0.1 or (known < 0.25 and draw() < 0.5)
+        one[name] = None if unknown else values[int(draw() * len(values))]
+    return one
+
+
+def lists_of(chance: random.Random, count: int) -> dict[str, list[int]]:
+    """Who is in each list and audience: none, up to 60 or a share."""
+    return {name: _some(chance, count) for name in (*OWN, *LINE)}
+
+
+def _some(chance: random.Random, count: int) -> list[int]:
+    kind = chance.random()
+    if kind < 0.03:
+        return []
+    if kind < 0.09:
+        return sorted(chance.sample(range(1, count + 1), chance.randint(1, min(60, count))))
+    share = chance.choice((0.4, 0.5, 0.6, 0.75))
+    return [person for person in range(1, count + 1) if chance.random() < share]
+
+
+def telephones_of(chance: random.Random, count: int) -> tuple[list[list[Any]], dict[str, list[str]]]:
+    """Rows of people and telephone numbers, none to three each, some shared; and two lists of numbers, some of
     them nobody's."""
-    numbers = [f"090{number:08}" for number in range(500)]
-    rows = [(user, chance.choice(numbers)) for user in users for _ in range(chance.choice((0, 1, 1, 2, 3)))]
-    rows += [("", chance.choice(numbers)) for _ in range(20)]
-    return rows, {name: {one for one in numbers if chance.random() < share} for name, share in (("p", 0.5), ("q", 0.3))}
+    numbers = [f"090{number:08}" for number in range(count)]
+    rows = [[one, chance.choice(numbers)] for one in range(1, count + 1) for _ in range(chance.choice((0, 1, 1, 2)))]
+    rows += [[0, chance.choice(numbers)] for _ in range(5)]
+    shares = (("p", 0.5), ("q", 0.3))
+    return rows, {name: [one for one in numbers if chance.random() < share] or numbers[:1] for name, share in shares}
 
 
-def _derived(user: str, one: dict[str, bool | None], rows: _Rows, lists: dict[str, set[str]]) -> dict[str, bool | None]:
-    def reached(numbers: set[str]) -> bool:
-        return user in linked_to(mine, numbers)
+# --- what changes between the sends -----------------------------------------------------------------
 
-    mine = [row for row in rows if row[0] == user]
-    either = bool(one["uploaded(b)"]) or bool(one["bought(X)"])
-    called = {number for number in lists["p"] if in_share("sample:t", number, 0, 5000)}
-    has_row = bool(mine) or in_members(user)
-    return {
-        SAMPLE: bool(one["uploaded(a)"]) and in_share("sample:2026", user, 0, 3000),
-        "test.x": either and in_share("autumn 秋", user, 0, 3500),
-        "test.y": either and in_share("autumn 秋", user, 3500, 10_000),
-        "uploaded(p)": reached(lists["p"]),
-        LINKED: reached(lists["p"]),
-        LEFT: reached(lists["p"] - lists["q"]),
-        CALLED: reached(called),
-        "(linked(members) EXCEPT uploaded(p))": has_row and not reached(lists["p"]),
+
+def turns_of(chance: random.Random, case: Case) -> list[dict[str, Any]]:
+    """One to four changes, each at the next narrowcasts' acceptance or end."""
+    return [_turn(chance, case) for _ in range(chance.randint(1, 4))]
+
+
+def _turn(chance: random.Random, case: Case) -> dict[str, Any]:
+    share = chance.choice((0.05, 0.2, 0.5))
+    turn: dict[str, Any] = {
+        "nth": chance.choice((1, 1, 1, 2, 2, 3)),
+        "when": chance.choice(("ended", "ended", "accepted")),
     }
+    for tag in (VIP, NEW):
+        if chance.random() < 0.7:
+            turn[tag] = _chosen(chance, case, share)
+    for name in ("clicked(m)", "opened(m)"):
+        if chance.random() < 0.3:
+            turn[name] = _chosen(chance, case, share)
+    if chance.random() < 0.7:
+        turn["friends"] = [[person, _changed(chance)] for person in _chosen(chance, case, share)]
+    return turn
 
 
-def in_members(user: str) -> bool:
-    """Whether a user without a telephone has a row all the same."""
-    return int(user[1:], 16) % 3 == 0
+def _chosen(chance: random.Random, case: Case, share: float) -> list[int]:
+    return [person for person in everybody(case) if chance.random() < share]
 
 
-def _telephone_files(chance: random.Random, rows: _Rows, lists: dict[str, set[str]]) -> dict[str, str]:
-    """The same numbers, written in other ways."""
-
-    def written(number: str) -> str:
-        digits = digits_of(number)
-        return chance.choice((digits, f"{digits[:3]}-{digits[3:7]}-{digits[7:]}", f"({digits[:3]}){digits[3:]}"))
-
-    extra = [(user_id(number), "") for number in range(1, PEOPLE + 1) if in_members(user_id(number))]
-    lines = [f"{user},{written(number) if number else ''}" for user, number in (*rows, *extra)]
-    chance.shuffle(lines)
-    members = "".join(f"{line}\n" for line in ("user_id,phone", *lines))
-    files = {f"data/{name}.txt": "".join(f"{written(one)}\n" for one in sorted(ids)) for name, ids in lists.items()}
-    return {**files, "data/members.csv": members}
+def _changed(chance: random.Random) -> dict[str, Any]:
+    """An attribute estimated anew or lost; a person who blocks the account, or comes back."""
+    if chance.random() < 0.1:
+        return {"status": chance.choice(("blocked", "following"))}
+    name = chance.choice(("gender", "gender", "age", "age", "os", "area"))
+    return {name: None if chance.random() < 0.1 else chance.choice(VALUES[name])}
 
 
-def _attributes(chance: random.Random, friend: dict[str, Any]) -> dict[str, bool | None]:
-    """Estimated attributes, or nothing known of the person at all."""
-    if chance.random() < 0.15:
-        return dict.fromkeys(ATTRIBUTE)
-    gender, os_ = chance.choice(("female", "male")), chance.choice(("ios", "android"))
-    area, age = chance.choice(("jp_13", "jp_27")), chance.choice(("age_25", "age_30", "age_35", "age_40"))
-    friend |= {"gender": gender, "os": os_, "area": area, "age": age}
-    return {
-        "gender(female)": gender == "female",
-        "gender(male)": gender == "male",
-        "os(ios)": os_ == "ios",
-        "area(tokyo)": area == "jp_13",
-        "age(30..39)": age in ("age_30", "age_35"),
-    }
+# --- the world of the simulator -----------------------------------------------------------------------
 
 
-def _account(
-    friends: list[dict[str, Any]], people: dict[str, dict[str, bool | None]], includes: bool
-) -> dict[str, Any]:
-    def who(name: str) -> list[str]:
-        return [user for user, one in people.items() if one[name]]
-
+def world_document(case: Case) -> dict[str, Any]:
+    friends = [
+        {"userId": user_id(person), "followedAt": _SINCE[one["period"]], **_given(one)}
+        for person, one in zip(everybody(case), case.friends, strict=True)
+    ]
     send = {
         "requestId": MESSAGE, "kind": "broadcast", "at": "2026-11-10T10:00:00+09:00", "urls": [URL],
-        "to": list(people), "opened": who("opened(m)"), "clicked": {URL: who("clicked(m)")},
+        "to": [one["userId"] for one in friends], "opened": _users(case.lists["opened(m)"]),
+        "clicked": {URL: _users(case.lists["clicked(m)"])},
     }  # fmt: skip
-    return {
+    tags = [{"type": "CHAT_TAG", "description": name, "members": _users(case.lists[tag])} for name, tag in TAGS.items()]
+    account = {
         "token": "sim-token",
-        "quota": {"type": "limited", "value": 30000},
-        "notIncludesUnknown": includes,
+        "quota": {"type": "limited", "value": 30_000},
+        "notIncludesUnknown": case.includes_unknown,
         "friends": friends,
         "sends": [send],
-        "audiences": [{"type": "CHAT_TAG", "description": "VIP", "members": who('chat_tag("VIP")')}],
+        "audiences": tags,
+        "turns": _document_turns(case),
+    }
+    return {"now": NOW, "accounts": {"shop": account}}
+
+
+TAGS = {"VIP": VIP, "New": NEW}
+
+
+def _given(one: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in one.items() if value is not None and name != "period"}
+
+
+def _users(people: Iterable[int]) -> list[str]:
+    return [user_id(person) for person in people]
+
+
+def _document_turns(case: Case) -> list[dict[str, Any]]:
+    """A tag that a turn names is turned over: whoever has it loses it, whoever has not gets it."""
+    members = {tag: set(case.lists[tag]) for tag in TAGS.values()}
+    found: list[dict[str, Any]] = []
+    for turn in in_time(case.turns):
+        document: dict[str, Any] = {"nth": turn["nth"], "when": turn["when"], "audiences": [], "reactions": []}
+        for name, tag in TAGS.items():
+            gone, come = members[tag] & set(turn.get(tag, ())), set(turn.get(tag, ())) - members[tag]
+            members[tag] = (members[tag] - gone) | come
+            if gone or come:
+                audience = {"description": name, "add": _users(sorted(come)), "remove": _users(sorted(gone))}
+                document["audiences"].append(audience)
+        clicked, opened = turn.get("clicked(m)", ()), turn.get("opened(m)", ())
+        if clicked or opened:
+            reaction = {"requestId": MESSAGE, "opened": _users(opened), "clicked": {URL: _users(clicked)}}
+            document["reactions"].append(reaction)
+        document["friends"] = [{"userId": user_id(person), **values} for person, values in turn.get("friends", ())]
+        found.append(document)
+    return found
+
+
+def in_time(turns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In the order in which they happen: an acceptance goes before the end of the same narrowcast."""
+    return sorted(turns, key=lambda turn: (turn["nth"], turn["when"] == "ended"))
+
+
+# --- the truth ----------------------------------------------------------------------------------------
+
+
+def truth(case: Case, narrowcast: int, received: dict[str, Iterable[int]]) -> State:
+    """The state in which LINE decides who gets the nth narrowcast, from 1."""
+    turns = [one for one in in_time(case.turns) if _happened(one, narrowcast)]
+    everyone = frozenset(everybody(case))
+    members = {name: frozenset(people) for name, people in case.lists.items()}
+    for turn in turns:
+        for tag in TAGS.values():
+            members[tag] ^= frozenset(turn.get(tag, ()))
+        for name in ("clicked(m)", "opened(m)"):
+            members[name] |= frozenset(turn.get(name, ()))
+    changed = _values(case, turns)
+    unknown: dict[str, People] = {}
+    for name, (attribute, values) in ATTRIBUTE.items():
+        groups = changed[attribute]
+        members[name] = frozenset[int]().union(*(groups.get(value, ()) for value in values))
+        unknown[name] = frozenset(groups.get(None, ()))
+    members |= {"friends": everyone, "reachable": frozenset(changed["status"]["following"])}
+    return State(everyone, members | _derived(case) | {one: frozenset(who) for one, who in received.items()}, unknown)
+
+
+def _happened(turn: dict[str, Any], narrowcast: int) -> bool:
+    return turn["nth"] < narrowcast or (turn["nth"] == narrowcast and turn["when"] == "accepted")
+
+
+def _values(case: Case, turns: Sequence[dict[str, Any]]) -> dict[str, dict[Any, set[int]]]:
+    """Who has which value of which attribute."""
+    latest: dict[tuple[int, str], Any] = {}
+    for turn in turns:
+        for person, values in turn.get("friends", ()):
+            latest |= {(person, name): value for name, value in values.items()}
+    at_first = case.known.get("values") or case.known.setdefault("values", _grouped(case))
+    found = {name: {value: set(people) for value, people in groups.items()} for name, groups in at_first.items()}
+    for (person, name), value in latest.items():
+        found[name][case.friends[person - 1].get(name)].discard(person)
+        found[name].setdefault(value, set()).add(person)
+    return found
+
+
+def _grouped(case: Case) -> dict[str, dict[Any, set[int]]]:
+    found: dict[str, dict[Any, set[int]]] = {}
+    for name in (*VALUES, "period", "status"):
+        groups = found[name] = {"following": set()}
+        for person, one in enumerate(case.friends, 1):
+            groups.setdefault(one.get(name), set()).add(person)
+    return found
+
+
+def atoms_used(case: Case) -> set[str]:
+    expressions = [wish.to for wish in case.wishes] + ([case.policy] if case.policy is not None else [])
+    return set().union(*map(atoms, expressions))
+
+
+def _derived(case: Case) -> dict[str, People]:
+    """Shares and linkages; the same over the whole of a case."""
+    if "derived" not in case.known:
+        case.known["derived"] = _drawn(case)
+    return case.known["derived"]
+
+
+def _drawn(case: Case) -> dict[str, People]:
+    a, b, c = (frozenset(case.lists[name]) for name in LISTS)
+    shares = {
+        SAMPLE: _share(a, "sample:2026", 0, 3000),
+        "test.x": _share(b | c, "autumn 秋", 0, 3500),
+        "test.y": _share(b | c, "autumn 秋", 3500, 10_000),
+    }
+    return shares | (_linked(case) if case.telephones else {})
+
+
+def _linked(case: Case) -> dict[str, People]:
+    rows = [(person, number) for person, number in case.telephones]
+    p, q = frozenset(case.numbers["p"]), frozenset(case.numbers["q"])
+    called = frozenset(number for number in p if in_share("sample:t", number, 0, 5000))
+    everybody_linked = frozenset(person for person, _ in rows if person) | frozenset(
+        filter(in_members, everybody(case))
+    )
+    return {
+        LINKED: linked_to(rows, p),
+        LEFT: linked_to(rows, p - q),
+        CALLED: linked_to(rows, called),
+        UNLISTED: everybody_linked - linked_to(rows, p),
     }
 
 
-def _files(people: dict[str, dict[str, bool | None]]) -> dict[str, str]:
-    lists = {
-        f"data/{name}.txt": "".join(f"{user}\n" for user, one in people.items() if one[f"uploaded({name})"])
-        for name in "abc"
-    }
-    rows = "".join(f"{user},{'X' if one['bought(X)'] else 'Y'}\n" for user, one in people.items())
-    return {**lists, "data/orders.csv": "user_id,product\n" + rows}
+def _share(people: People, salt: str, low: int, high: int) -> People:
+    return frozenset(person for person in people if in_share(salt, user_id(person), low, high))
+
+
+def in_members(person: int) -> bool:
+    """Whether a person without a telephone has a row all the same."""
+    return person % 3 == 0
+
+
+# --- the project --------------------------------------------------------------------------------------
+
+
+def project_files(case: Case) -> dict[str, str]:
+    chance = random.Random(case.number)
+    files = {f"data/{name}.txt": _lines(_users(case.lists[f"uploaded({name})"])) for name in "abc"}
+    files["x.aud"] = spec(case)
+    used = atoms_used(case)
+    if BOUGHT in used:
+        bought = frozenset(case.lists[BOUGHT])
+        orders = [f"{user_id(one)},{'X' if one in bought else 'Y'}" for one in everybody(case)]
+        files["data/orders.csv"] = _lines(["user_id,product", *orders])
+    return files if used.isdisjoint(LINKAGES) else files | _telephone_files(chance, case)
+
+
+def _telephone_files(chance: random.Random, case: Case) -> dict[str, str]:
+    rows = [f"{user_id(one) if one else ''},{_written(chance, number)}" for one, number in case.telephones]
+    rows += [f"{user_id(one)}," for one in filter(in_members, everybody(case))]
+    chance.shuffle(rows)
+    numbers = {f"data/{name}.txt": _lines(_written(chance, one) for one in case.numbers[name]) for name in "pq"}
+    return {**numbers, "data/members.csv": _lines(["user_id,phone", *rows])}
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _written(chance: random.Random, digits: str) -> str:
+    """The same number, written in some way."""
+    return chance.choice((digits, f"{digits[:3]}-{digits[3:7]}-{digits[7:]}", f"({digits[:3]}){digits[3:]}"))
 
 
 SPEC = """
 account shop {{ token: env("LINE_CHANNEL_ACCESS_TOKEN") }}
-upload a {{ file: "data/a.txt"  id: user_id }}
-upload b {{ file: "data/b.txt"  id: user_id }}
-upload c {{ file: "data/c.txt"  id: user_id }}
-table orders {{ file: "data/orders.csv"  id: user_id  verb bought by product }}
-upload p {{ file: "data/p.txt"  id: phone }}
-upload q {{ file: "data/q.txt"  id: phone }}
-table members {{ file: "data/members.csv"  id: user_id, phone }}
-split test of uploaded(b) OR bought(X) {{ x 35%, y 65% }} salt "autumn 秋"
+{uploads}
+split test of uploaded(b) OR uploaded(c) {{ x 35%, y 65% }} salt "autumn 秋"
 delivery m {{ sent: "bb9744f9-47fa-4a29-941e-1234567890ab"  at: 2026-11-10 10:00  by: broadcast }}
-message hello {{ text: "hello" }}
-delivery sale {{ to: {to}  send: hello }}
-{policy}
+{rest}
+"""
+ORDERS = 'table orders { file: "data/orders.csv"  id: user_id  verb bought by product }'
+TELEPHONES = """
+upload p { file: "data/p.txt"  id: phone }
+upload q { file: "data/q.txt"  id: phone }
+table members { file: "data/members.csv"  id: user_id, phone }
 """
 
 
-def spec(expression: Expression, excluded: str | None) -> str:
-    policy = f"policy house {{ always except {excluded} }}" if excluded else ""
-    return SPEC.format(to=text(expression), policy=policy)
+def spec(case: Case) -> str:
+    empty = " allow empty" if any(wish.allow_empty for wish in case.wishes) else ""
+    uploads = [f'upload {name} {{ file: "data/{name}.txt"  id: user_id{empty} }}' for name in "abc"]
+    used = atoms_used(case)
+    rest = [ORDERS] if BOUGHT in used else []
+    rest += [] if used.isdisjoint(LINKAGES) else [TELEPHONES]
+    for index, wish in enumerate(case.wishes):
+        allowed = (" allow empty" if wish.allow_empty else "") + ("  allow shortfall" if wish.allow_shortfall else "")
+        rest.append(f'message hello{index} {{ text: "{name_of(index)}" }}')
+        rest.append(f"delivery {name_of(index)} {{ to: {text(wish.to)}{allowed}  send: hello{index} }}")
+    if case.policy is not None:
+        rest.append(f"policy house {{ always except {text(case.policy)} }}")
+    if len(case.priority) > 1:
+        rest.append(f"priority [{', '.join(map(name_of, case.priority))}]")
+    return SPEC.format(uploads="\n".join(uploads), rest="\n".join(rest))
 
 
-def expressions(leaves: int = 6) -> st.SearchStrategy[Expression]:
-    """Trees over atoms of all three worlds; `friends` now and then."""
-    names = st.sampled_from((*OWN, *OWN, *DERIVED, *LINE, *LINE, *ATTRIBUTE, "friends"))
-    atom = st.tuples(st.just("atom"), names)
-
-    def grown(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
-        pair = st.tuples(st.sampled_from(("and", "or", "except")), inner, inner)
-        return pair | pair | st.tuples(st.just("not"), inner).filter(lambda e: e[1][0] != "not")
-
-    free = st.recursive(atom, grown, max_leaves=leaves)
-    # Most are bound to a set: an expression that holds of everybody unknown is refused before anything is sent.
-    bound = st.tuples(st.sampled_from(("and", "and", "except")), atom, free)
-    sendable = (bound | bound | free).filter(_sendable)
-    return sendable | sendable | sendable | free
-
-
-def _sendable(expression: Expression) -> bool:
-    """Somebody can be in it, and somebody of whom nothing is known is not: what a delivery may be sent to."""
-    chance = random.Random(7)
-    names = (*OWN, *DERIVED, *LINE, *ATTRIBUTE)
-    worlds = [_consistent({name: chance.random() < 0.5 for name in names}) for _ in range(60)]
-    possible = [one for one in worlds if not (one["gender(female)"] and one["gender(male)"])]
-    nobody = dict.fromkeys((*names, "friends"), False)
-    return any(inside(expression, one) for one in possible) and not inside(expression, nobody)
-
-
-def _consistent(one: dict[str, bool]) -> dict[str, bool]:
-    """A person who can exist: shares are within what they are drawn from."""
-    either = one["uploaded(b)"] or one["bought(X)"]
-    shares = {
-        SAMPLE: one[SAMPLE] and one["uploaded(a)"],
-        "test.x": either and one["test.x"],
-        "test.y": either and not one["test.x"],
-        LEFT: one[LEFT] and one[LINKED],
-        CALLED: one[CALLED] and one[LINKED],
-        "(linked(members) EXCEPT uploaded(p))": one["(linked(members) EXCEPT uploaded(p))"] and not one[LINKED],
-    }
-    return one | shares | {"friends": True}
+def whole(case: Case, index: int) -> Expression:
+    """To whom a delivery really is: less the policy, less whom the earlier ones of the priority list reach."""
+    to = case.wishes[index].to
+    for earlier in case.priority[: case.priority.index(index)] if index in case.priority else ():
+        to = ("except", to, case.wishes[earlier].to)
+    return to if case.policy is None else ("except", to, case.policy)

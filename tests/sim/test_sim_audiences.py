@@ -72,6 +72,7 @@ TOO_HIGH = {"message": "size: must be less than or equal to 40", "details": [{"m
         ("GET", "/shared/1", None, UNKNOWN),
     ],
 )
+@pytest.mark.rule("line.answer.details", "line.audience.not_found", "line.answer.refused")
 def test_error_bodies_that_line_documents(method: str, path: str, body: Any, expected: Any) -> None:
     answer = line().ask(method, f"{GROUPS}{path}", body)
     assert (answer.status, answer.body) == (400, expected)
@@ -88,10 +89,12 @@ def test_error_bodies_that_line_documents(method: str, path: str, body: Any, exp
         ({"description": "a", "audiences": ids_body(range(10_001))}, "UPLOAD_AUDIENCE_GROUP_TOO_MANY_AUDIENCE_IDS"),
     ],
 )
+@pytest.mark.rule("line.audience.name", "line.audience.ids")
 def test_create_refuses(body: Any, code: str) -> None:
     assert codes(line().post(f"{GROUPS}/upload", body)) == [code]
 
 
+@pytest.mark.rule("line.audience.name", "line.audience.ids")
 def test_limits_are_inclusive() -> None:
     shop = line()
     body = {"description": "あ" * 120, "uploadDescription": "x" * 300, "audiences": ids_body(range(10_000))}
@@ -140,6 +143,7 @@ def test_delays_come_from_the_world() -> None:
     assert shop.group(made)["status"] == "READY"
 
 
+@pytest.mark.rule("line.audience.empty")
 def test_an_empty_upload_stays_in_progress() -> None:
     shop = line()
     answer = shop.post(f"{GROUPS}/upload", {"description": "empty"})
@@ -152,6 +156,7 @@ def test_an_empty_upload_stays_in_progress() -> None:
     assert shop.group(made)["status"] == "READY"
 
 
+@pytest.mark.rule("line.audience.growing")
 def test_adding_keeps_ready_and_counts_when_the_job_is_finished() -> None:
     shop = line()
     made = shop.ready([1, 2])
@@ -178,6 +183,7 @@ def test_no_ids_cannot_be_added() -> None:
         assert codes(answer) == ["UPLOAD_AUDIENCE_GROUP_NO_VALID_AUDIENCE_IDS"]
 
 
+@pytest.mark.rule("line.audience.jobs")
 def test_the_latest_fifty_jobs_are_shown() -> None:
     shop = line()
     made = shop.upload([1])
@@ -189,6 +195,7 @@ def test_the_latest_fifty_jobs_are_shown() -> None:
     assert [job["description"] for job in jobs] == [f"n{number}" for number in range(61, 11, -1)]
 
 
+@pytest.mark.rule("line.audience.concurrent")
 def test_ten_operations_at_a_time() -> None:
     shop = line()
     made = shop.upload([1])
@@ -201,6 +208,7 @@ def test_ten_operations_at_a_time() -> None:
     assert shop.ask("PUT", f"{GROUPS}/upload", {"audienceGroupId": made, "audiences": ids_body([2])}).status == 202
 
 
+@pytest.mark.rule("line.audience.silent")
 def test_people_without_the_policy_are_left_out_in_silence() -> None:
     document = world()
     document["accounts"]["shop"]["friends"].append(friend(300, policyAccepted=False))
@@ -220,6 +228,7 @@ LINES = "".join(f"{each}\n" for each in uids([1, 2, 3])).encode()
 
 
 @pytest.mark.parametrize("content", [LINES, LINES.rstrip(b"\n"), LINES.replace(b"\n", b"\r\n")])
+@pytest.mark.rule("line.audience.file_lines")
 def test_files_with_one_id_a_line(content: bytes) -> None:
     shop = line()
     answer = by_file(shop, content=content, description="file", uploadDescription="part 1")
@@ -237,6 +246,7 @@ def test_files_with_one_id_a_line(content: bytes) -> None:
 @pytest.mark.parametrize(
     "content", [b"user_id\n" + LINES, LINES + b"\n", b"\xef\xbb\xbf" + LINES, LINES.replace(b"U", b" U", 1), b"\xff"]
 )
+@pytest.mark.rule("line.audience.file_lines", "line.audience.id_form")
 def test_files_with_anything_else_are_refused_whole(content: bytes) -> None:
     answer = by_file(line(), content=content, description="file")
     assert (answer.status, answer.body) == (400, WRONG_FILE_ID)
@@ -254,6 +264,7 @@ def test_file_requests_are_strict() -> None:
     assert shop.post(f"{GROUPS}/upload/byFile", body[:-6], Content_Type=kind).status == 400
 
 
+@pytest.mark.rule("line.audience.insufficient", "line.audience.hidden_count")
 def test_click_audiences_of_any_or_one_address() -> None:
     shop = line()
     plain = shop.post(f"{GROUPS}/click", {"description": "any", "requestId": SENT})
@@ -269,6 +280,7 @@ def test_click_audiences_of_any_or_one_address() -> None:
     assert (group["status"], group["audienceCount"]) == ("IN_PROGRESS", 0)
 
 
+@pytest.mark.rule("line.audience.insufficient")
 def test_an_insufficient_audience_can_fail_instead() -> None:
     shop = line(world(insufficientStatus="FAILED"))
     made = shop.post(f"{GROUPS}/click", {"description": "a", "requestId": SENT, "clickUrl": f"{URL}/two"})
@@ -295,6 +307,7 @@ def test_impression_audiences_hold_who_opened() -> None:
         (OLD, "TOO_OLD_MESSAGES"),
     ],
 )
+@pytest.mark.rule("line.audience.request_kind", "line.audience.window", "line.audience.request_delay")
 def test_request_ids_that_cannot_be_used(kind: str, request_id: str | None, code: str) -> None:
     shop = line()
     shop.wait(1)  # OLD is exactly 60 days old at the start.
@@ -302,10 +315,12 @@ def test_request_ids_that_cannot_be_used(kind: str, request_id: str | None, code
     assert codes(shop.post(f"{GROUPS}/{kind}", body)) == [code]
 
 
+@pytest.mark.rule("line.audience.window")
 def test_sixty_days_are_inclusive() -> None:
     assert line().post(f"{GROUPS}/imp", {"description": "a", "requestId": OLD}).status == 202
 
 
+@pytest.mark.rule("line.audience.request_once")
 def test_one_audience_a_request_and_address() -> None:
     shop = line()
     first = shop.post(f"{GROUPS}/click", {"description": "a", "requestId": SENT})
@@ -321,6 +336,7 @@ def test_one_audience_a_request_and_address() -> None:
     assert shop.post(f"{GROUPS}/click", {"description": "a", "requestId": SENT}).status == 202
 
 
+@pytest.mark.rule("line.audience.once")
 def test_names_may_repeat_and_change() -> None:
     shop = line()
     first, second = shop.upload([1], "same"), shop.upload([1], "SAME")
@@ -329,6 +345,7 @@ def test_names_may_repeat_and_change() -> None:
     assert [shop.group(each)["description"] for each in (first, second)] == ["new", "SAME"]
 
 
+@pytest.mark.rule("line.audience.not_found", "line.answer.writes")
 def test_delete_answers_202_once() -> None:
     shop = line()
     made = shop.upload([1])
@@ -338,6 +355,7 @@ def test_delete_answers_202_once() -> None:
     assert codes(shop.get(f"{GROUPS}/{made}")) == ["AUDIENCE_GROUP_NOT_FOUND"]
 
 
+@pytest.mark.rule("line.audience.life")
 def test_expiry_after_180_days_and_deletion_a_month_later() -> None:
     shop = line()
     made = shop.ready([1])
@@ -352,6 +370,7 @@ def test_expiry_after_180_days_and_deletion_a_month_later() -> None:
     assert codes(shop.get(f"{GROUPS}/{made}")) == ["AUDIENCE_GROUP_NOT_FOUND"]
 
 
+@pytest.mark.rule("line.audience.adding_life")
 def test_adding_does_not_extend_the_life() -> None:
     shop = line()
     made = shop.ready([1])
@@ -361,6 +380,7 @@ def test_adding_does_not_extend_the_life() -> None:
     assert shop.group(made)["expireTimestamp"] == before
 
 
+@pytest.mark.rule("line.audience.channel")
 def test_a_thousand_audiences_a_channel() -> None:
     shop = line({**world(), "rateLimits": False})
     for number in range(1_000):
@@ -404,6 +424,7 @@ def names(answer: Any) -> list[str]:
         ("page=3&size=3", []),
     ],
 )
+@pytest.mark.rule("line.audience.exists", "line.audience.pages")
 def test_the_list_filters_and_pages(query: str, expected: list[str]) -> None:
     shop = line(world(audiences=MIXED))
     shop.ready([1], "early")
@@ -461,6 +482,7 @@ def test_audiences_of_the_manager_can_only_be_read() -> None:
         ("UPLOAD", 1, "READY", 1),
     ],
 )
+@pytest.mark.rule("line.audience.hidden_count")
 def test_types_with_and_without_a_minimum(kind: str, size: int, status: str, count: int) -> None:
     shop = line(world(audiences=[manager(kind, "it", range(1, size + 1))]))
     group = shop.get(f"{GROUPS}/list?page=1").body["audienceGroups"][0]

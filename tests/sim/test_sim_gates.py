@@ -15,6 +15,7 @@ RATE = {"message": "The API rate limit has been exceeded. Try again later."}
 
 
 @pytest.mark.parametrize("token", ["wrong", "", "sim-token extra"])
+@pytest.mark.rule("line.token.accepted")
 def test_a_wrong_token_is_unauthorised(token: str) -> None:
     answer = line(token=token).get("/v2/bot/info")
     assert answer.status == 401
@@ -26,6 +27,7 @@ def test_no_bearer_is_unauthorised(headers: dict[str, str]) -> None:
     assert Simulation(world()).handle("GET", "/v2/bot/info", headers=headers).status == 401
 
 
+@pytest.mark.rule("line.token.channel")
 def test_accounts_do_not_see_each_other() -> None:
     shop = line()
     made = shop.ready([1])
@@ -51,6 +53,7 @@ def test_everything_else_is_not_found(method: str, path: str) -> None:
     assert (answer.status, answer.body) == (404, {"message": "Not found"})
 
 
+@pytest.mark.rule("line.answer.request_id")
 def test_every_answer_carries_its_headers() -> None:
     shop = line()
     seen = set()
@@ -66,6 +69,7 @@ def test_every_answer_carries_its_headers() -> None:
     assert "X-Line-Request-Id" not in control
 
 
+@pytest.mark.rule("line.endpoint.url")
 def test_real_host_names_are_told_apart() -> None:
     simulation = Simulation(world())
     headers = {"Authorization": "Bearer sim-token"}
@@ -93,6 +97,7 @@ def test_real_host_names_are_told_apart() -> None:
         (b" " * (2 * 1024 * 1024 + 1), "application/json", 413, "Request Entity Too Large"),
     ],
 )
+@pytest.mark.rule("line.body.size")
 def test_unreadable_bodies(content: bytes, kind: str, status: int, message: str) -> None:
     answer = line().post(f"{SEND}/broadcast", content, Content_Type=kind)
     assert (answer.status, answer.body["message"]) == (status, message)
@@ -112,6 +117,7 @@ BODIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.rule("line.retry.endpoints", "line.retry.accepted", "line.retry.window", "line.retry.first")
 def test_a_retry_key_is_accepted_once_in_24_hours(kind: str) -> None:
     shop = line()
     first = shop.post(f"{SEND}/{kind}", BODIES[kind], X_Line_Retry_Key=KEY)
@@ -132,6 +138,7 @@ def test_a_retry_key_is_accepted_once_in_24_hours(kind: str) -> None:
     assert len(shop.get("/_sim/inbox").body) == 2 * before
 
 
+@pytest.mark.rule("line.retry.compared")
 def test_the_first_body_wins_under_one_key() -> None:
     shop = line()
     shop.post(f"{SEND}/push", BODIES["push"], X_Line_Retry_Key=KEY)
@@ -140,6 +147,7 @@ def test_the_first_body_wins_under_one_key() -> None:
     assert [each["userId"] for each in shop.get("/_sim/inbox").body] == [uid(1)]
 
 
+@pytest.mark.rule("line.retry.after_refusal")
 def test_a_refused_request_does_not_use_up_its_key() -> None:
     shop = line(world(quota={"type": "limited", "value": 1, "used": 1}))
     assert shop.post(f"{SEND}/push", BODIES["push"], X_Line_Retry_Key=KEY).status == 429
@@ -148,6 +156,7 @@ def test_a_refused_request_does_not_use_up_its_key() -> None:
     assert shop.post(f"{SEND}/push", BODIES["push"], X_Line_Retry_Key=KEY).status == 200
 
 
+@pytest.mark.rule("line.token.channel")
 def test_keys_belong_to_a_channel() -> None:
     shop = line()
     shop.post(f"{SEND}/push", BODIES["push"], X_Line_Retry_Key=KEY)
@@ -156,6 +165,7 @@ def test_keys_belong_to_a_channel() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "abc", KEY + "0", KEY.replace("-", ""), "g" + KEY[1:]])
+@pytest.mark.rule("line.retry.uuid")
 def test_a_retry_key_is_a_uuid(key: str) -> None:
     assert line().post(f"{SEND}/push", BODIES["push"], X_Line_Retry_Key=key).status == 400
 
@@ -169,6 +179,7 @@ def test_a_retry_key_is_a_uuid(key: str) -> None:
         ("GET", "/v2/bot/info", None),
     ],
 )
+@pytest.mark.rule("line.retry.endpoints")
 def test_a_retry_key_elsewhere_is_an_error(method: str, path: str, body: Any) -> None:
     shop = line()
     assert shop.ask(method, path, body, X_Line_Retry_Key=KEY).status == 400
@@ -187,6 +198,16 @@ def test_a_retry_key_elsewhere_is_an_error(method: str, path: str, body: Any) ->
         ("GET", "/v2/bot/info", None, 2_000, 1),
     ],
 )
+@pytest.mark.rule(
+    "line.rate.narrowcast",
+    "line.rate.broadcast",
+    "line.rate.multicast",
+    "line.rate.audience",
+    "line.rate.insight",
+    "line.rate.other",
+    "line.rate.capacity",
+    "line.answer.rate",
+)
 def test_rate_buckets_refill_evenly(method: str, path: str, body: Any, count: int, seconds: int) -> None:
     shop = line(world(quota={"type": "none"}))
     for _ in range(count):
@@ -197,6 +218,7 @@ def test_rate_buckets_refill_evenly(method: str, path: str, body: Any, count: in
     assert shop.ask(method, path, body).status != 429
 
 
+@pytest.mark.rule("line.rate.endpoint")
 def test_buckets_are_per_endpoint_and_channel() -> None:
     shop = line()
     for number in range(60):
@@ -208,6 +230,7 @@ def test_buckets_are_per_endpoint_and_channel() -> None:
     assert shop.get(f"{GROUPS}/60").status == 400
 
 
+@pytest.mark.rule("line.retry.cost")
 def test_a_repeated_key_costs_rate_too() -> None:
     shop = line(world(quota={"type": "none"}))
     statuses = [shop.post(f"{SEND}/broadcast", {"messages": TEXT}, X_Line_Retry_Key=KEY).status for _ in range(61)]
@@ -230,6 +253,7 @@ def fault(do: str, nth: int | None = 1, path: str = SEND, method: str | None = "
         ("delay:5", False, 200, True),
     ],
 )
+@pytest.mark.rule("line.answer.unknown", "line.retry.when")
 def test_faults(do: str, dropped: bool, status: int, happened: bool) -> None:
     shop = line()
     assert shop.post("/_sim/faults", fault(do)).status == 200

@@ -34,6 +34,7 @@ def manager(people: range, kind: str = "CHAT_TAG", **values: Any) -> dict[str, A
     return {**given, **values}
 
 
+@pytest.mark.rule("line.narrowcast.accepted", "line.progress.phases")
 def test_accepted_then_waiting_sending_succeeded() -> None:
     shop = line()
     made = shop.ready([3, 1, 2])
@@ -61,12 +62,14 @@ def test_accepted_then_waiting_sending_succeeded() -> None:
     assert shop.received(request_id) == [1, 2, 3]
 
 
+@pytest.mark.rule("line.narrowcast.everybody")
 def test_without_a_recipient_everybody_gets_it() -> None:
     shop = line()
     assert shop.received(shop.sent()) == list(range(1, 201))
     assert shop.received(shop.sent(recipient=None)) == list(range(1, 201))
 
 
+@pytest.mark.rule("line.audience.hidden_count")
 def test_strangers_and_blockers_are_in_audiences_but_get_nothing() -> None:
     document = world()
     document["accounts"]["shop"]["friends"][0]["status"] = "blocked"
@@ -76,6 +79,7 @@ def test_strangers_and_blockers_are_in_audiences_but_get_nothing() -> None:
     assert shop.received(shop.sent(recipient=audience(made))) == [2]
 
 
+@pytest.mark.rule("line.progress.failures")
 def test_who_blocks_while_it_is_sent_counts_as_a_failure() -> None:
     document = world()
     change = {"at": "2026-11-21T00:00:55+09:00", "status": "blocked"}
@@ -101,6 +105,7 @@ A, B = range(1, 101), range(51, 151)
         (lambda a, b: any_of(all_of(a, none_of(b)), all_of(b, none_of(a))), [*range(1, 51), *range(101, 151)]),
     ],
 )
+@pytest.mark.rule("line.recipient.algebra", "line.recipient.top_not")
 def test_operators_are_set_algebra_over_the_friends(tree: Any, expected: Any) -> None:
     shop = line()
     first, second = shop.upload(A), shop.upload(B)
@@ -138,6 +143,9 @@ def test_operators_are_set_algebra_over_the_friends(tree: Any, expected: Any) ->
         all_of(any_of(*[audience(7)] * 5), none_of(any_of(*[audience(7)] * 6))),
     ],
 )
+@pytest.mark.rule(
+    "line.recipient.one_operator", "line.recipient.lists", "line.recipient.not_single", "line.recipient.leaves"
+)
 def test_recipients_outside_the_grammar_are_refused(recipient: Any) -> None:
     shop = line(world(audiences=[manager(range(1, 61))]))
     assert shop.narrowcast(recipient=recipient).status == 400
@@ -145,6 +153,7 @@ def test_recipients_outside_the_grammar_are_refused(recipient: Any) -> None:
     assert shop.get("/_sim/inbox").body == []
 
 
+@pytest.mark.rule("line.recipient.leaves", "line.recipient.depth", "line.recipient.repeated")
 def test_ten_leaves_and_any_number_of_operators() -> None:
     shop = line(world(audiences=[manager(range(1, 61))]))
     deep: Any = all_of(*[audience(7)] * 10)
@@ -153,6 +162,7 @@ def test_ten_leaves_and_any_number_of_operators() -> None:
     assert shop.received(shop.sent(recipient=deep)) == list(range(1, 61))
 
 
+@pytest.mark.rule("line.audience.ready")
 def test_only_ready_audiences_may_be_named() -> None:
     shop = line()
     made = shop.upload([1])
@@ -163,6 +173,7 @@ def test_only_ready_audiences_may_be_named() -> None:
     assert shop.narrowcast(recipient=audience(made)).status == 202
 
 
+@pytest.mark.rule("line.narrowcast.deleted")
 def test_an_audience_deleted_after_acceptance_still_serves() -> None:
     shop = line()
     made = shop.ready([1, 2])
@@ -172,6 +183,7 @@ def test_an_audience_deleted_after_acceptance_still_serves() -> None:
     assert shop.received(request_id) == [1, 2]
 
 
+@pytest.mark.rule("line.redelivery.age")
 def test_redelivery_of_a_narrowcast_that_succeeded_within_14_days() -> None:
     shop = line()
     made = shop.ready(range(1, 101))
@@ -188,6 +200,7 @@ def test_redelivery_of_a_narrowcast_that_succeeded_within_14_days() -> None:
 
 
 @pytest.mark.parametrize("request_id", [SENT, PUSHED, CAST, "x"])
+@pytest.mark.rule("line.redelivery.kind", "line.redelivery.succeeded")
 def test_redelivery_of_anything_else_is_refused(request_id: str) -> None:
     failed = send(CAST, "narrowcast", "2026-11-20T00:00:00+09:00", [], phase="failed")
     document = world()
@@ -196,6 +209,7 @@ def test_redelivery_of_anything_else_is_refused(request_id: str) -> None:
     assert (answer.status, answer.body) == (400, {"message": f"Invalid request id: {request_id}"})
 
 
+@pytest.mark.rule("line.redelivery.succeeded")
 def test_redelivery_while_the_narrowcast_runs_is_refused() -> None:
     shop = line()
     request_id = shop.narrowcast().headers["X-Line-Request-Id"]
@@ -231,6 +245,9 @@ AGE = {"type": "age", "gte": "age_20", "lt": "age_30"}
         {**FEMALE, "lt": "age_20"},
     ],
 )
+@pytest.mark.rule(
+    "line.demographic.grammar", "line.demographic.leaves", "line.demographic.values", "line.demographic.tiers"
+)
 def test_filters_outside_the_grammar_are_refused(demographic: Any) -> None:
     assert line().narrowcast(filter={"demographic": demographic}).status == 400
 
@@ -249,6 +266,7 @@ def test_filters_outside_the_grammar_are_refused(demographic: Any) -> None:
         {"to": "all"},
     ],
 )
+@pytest.mark.rule("line.narrowcast.properties", "line.limit.max")
 def test_other_wrong_properties_are_refused(body: Any) -> None:
     assert line().narrowcast(**body).status == 400
 
@@ -273,6 +291,7 @@ def people(test: Any) -> list[int]:
         (all_of(*[FEMALE] * 10), lambda n: n % 2),
     ],
 )
+@pytest.mark.rule("line.demographic.grammar", "line.demographic.leaves")
 def test_filters_select_by_attribute(demographic: Any, expected: Any) -> None:
     shop = line()
     found = people(expected)
@@ -283,6 +302,7 @@ def test_filters_select_by_attribute(demographic: Any, expected: Any) -> None:
         assert shop.received(request_id) == found
 
 
+@pytest.mark.rule("line.narrowcast.joined")
 def test_recipient_and_filter_are_joined() -> None:
     shop = line()
     made = shop.ready(range(1, 151))
@@ -302,6 +322,7 @@ def test_recipient_and_filter_are_joined() -> None:
         (False, none_of(all_of(FEMALE, {"type": "appType", "oneOf": ["android"]})), range(61, 181)),
     ],
 )
+@pytest.mark.rule("line.demographic.unknown", "line.demographic.not_unknown")
 def test_unknown_attributes_under_both_readings(includes: bool, demographic: Any, expected: Any) -> None:
     friends = [friend(n, gender="female", os="android") for n in range(1, 61)]
     friends += [friend(n, gender="male", os="android") for n in range(61, 121)]
@@ -312,6 +333,7 @@ def test_unknown_attributes_under_both_readings(includes: bool, demographic: Any
     assert shop.received(shop.sent(filter={"demographic": demographic})) == list(expected)
 
 
+@pytest.mark.rule("line.demographic.not_unknown")
 def test_by_default_not_includes_unknown_people() -> None:
     document = world()
     document["accounts"]["shop"]["friends"] = [friend(n, gender=None) for n in range(1, 121)]
@@ -319,6 +341,7 @@ def test_by_default_not_includes_unknown_people() -> None:
     assert len(shop.received(shop.sent(filter={"demographic": none_of(FEMALE)}))) == 120
 
 
+@pytest.mark.rule("line.demographic.friendship")
 def test_friendship_counts_from_the_day_after() -> None:
     document = world(friends=0)
     at = {n: "2026-11-14T23:59:59+09:00" if n <= 60 else "2026-11-15T00:00:00+09:00" for n in range(1, 121)}
@@ -330,6 +353,7 @@ def test_friendship_counts_from_the_day_after() -> None:
     assert len(shop.received(shop.sent(filter={"demographic": week}))) == 120
 
 
+@pytest.mark.rule("line.demographic.age")
 def test_attributes_change_by_themselves() -> None:
     document = world()
     for each in document["accounts"]["shop"]["friends"][:10]:
@@ -340,6 +364,7 @@ def test_attributes_change_by_themselves() -> None:
     assert len(shop.received(shop.sent(filter={"demographic": FEMALE}))) == 95
 
 
+@pytest.mark.rule("line.filter.reach")
 def test_a_filter_needs_a_target_reach_of_a_hundred() -> None:
     for account in ({"friends": 99}, {"friends": 200, "targetReach": 99}):
         answer = line(world(**account)).narrowcast(filter={"demographic": FEMALE})
@@ -363,16 +388,19 @@ def ended(shop: Line, **body: Any) -> tuple[str, int | None]:
         ("CLICK", 49, ("failed", 4)),
     ],
 )
+@pytest.mark.rule("line.audience.minimum", "line.minimum.exempt", "line.minimum.english")
 def test_the_minimum_of_an_audience(kind: str, size: int, outcome: Any) -> None:
     shop = line(world(audiences=[manager(range(1, size + 1), kind)]))
     assert ended(shop, recipient=audience(7)) == outcome
 
 
+@pytest.mark.rule("line.audience.minimum")
 def test_the_minimum_holds_for_excluded_audiences_too() -> None:
     shop = line(world(audiences=[manager(range(1, 50), "FRIEND_PATH")]))
     assert ended(shop, recipient=none_of(audience(7))) == ("failed", 4)
 
 
+@pytest.mark.rule("line.minimum.shared")
 def test_shared_audiences_are_never_exempt() -> None:
     owner = {"serviceType": "account", "id": "@x", "name": "x"}
     shop = line(world(audiences=[manager(range(1, 50), "UPLOAD", owner=owner)]))
@@ -380,6 +408,7 @@ def test_shared_audiences_are_never_exempt() -> None:
 
 
 @pytest.mark.parametrize(("size", "outcome"), [(49, ("failed", 2)), (50, ("succeeded", None))])
+@pytest.mark.rule("line.minimum.filter", "line.minimum.audience", "line.minimum.upload_filter")
 def test_the_minimum_of_the_final_recipients(size: int, outcome: Any) -> None:
     shop = line()
     made = shop.upload(range(1, size + 1))
@@ -389,6 +418,7 @@ def test_the_minimum_of_the_final_recipients(size: int, outcome: Any) -> None:
     assert ended(shop, recipient=audience(women), filter={"demographic": FEMALE}) == outcome
 
 
+@pytest.mark.rule("line.progress.codes")
 def test_a_failed_narrowcast_reaches_nobody_and_frees_its_reservation() -> None:
     shop = line(world(audiences=[manager(range(1, 50), "FRIEND_PATH")]))
     before = shop.get(f"{SEND}/quota/consumption").body["totalUsage"]
@@ -420,6 +450,17 @@ def test_a_failed_narrowcast_reaches_nobody_and_frees_its_reservation() -> None:
         (0, {"upToRemainingQuota": True}, "refused"),
     ],
 )
+@pytest.mark.rule(
+    "line.limit.max",
+    "line.limit.partial",
+    "line.quota.reservation.reach",
+    "line.quota.reservation.max",
+    "line.quota.reservation.remaining",
+    "line.quota.reservation.fits",
+    "line.quota.subtracted",
+    "line.quota.moment",
+    "line.answer.monthly",
+)
 def test_limits_and_the_quota(left: int, limit: Any, outcome: Any) -> None:
     shop = line(world(friends=100, quota={"type": "limited", "value": 1_000, "used": 1_000 - left}))
     made = shop.ready(range(1, 81))
@@ -435,6 +476,7 @@ def test_limits_and_the_quota(left: int, limit: Any, outcome: Any) -> None:
     assert len(shop.received(request_id)) == (0 if outcome == "cancelled" else outcome)
 
 
+@pytest.mark.rule("line.limit.pair")
 def test_forbidding_partial_delivery_needs_its_partner() -> None:
     for limit in ({"forbidPartialDelivery": True}, {"max": 5, "forbidPartialDelivery": True}):
         answer = line().narrowcast(limit=limit)
@@ -442,6 +484,7 @@ def test_forbidding_partial_delivery_needs_its_partner() -> None:
         assert (answer.status, answer.body) == (400, expected)
 
 
+@pytest.mark.rule("line.quota.reservation.held")
 def test_a_running_narrowcast_reserves_and_releases_quota() -> None:
     shop = line(world(quota={"type": "limited", "value": 250, "used": 0}))
     made = shop.ready([1])
@@ -473,6 +516,7 @@ def test_a_chosen_part_is_the_same_on_every_run() -> None:
     assert runs[0] == runs[1] != list(range(1, 21))
 
 
+@pytest.mark.rule("line.progress.life", "line.progress.forgotten")
 def test_progress_is_kept_for_14_days_and_only_for_narrowcasts() -> None:
     shop = line()
     request_id = shop.sent()
@@ -486,6 +530,7 @@ def test_progress_is_kept_for_14_days_and_only_for_narrowcasts() -> None:
     assert shop.get(f"{SEND}/progress/narrowcast").status == 400
 
 
+@pytest.mark.rule("line.progress.internal", "line.retry.conflict")
 def test_outcomes_can_be_forced() -> None:
     shop = line(world(progress=[None, {"errorCode": 1, "delivered": 2}, {"errorCode": 3}]))
     made = shop.ready([1, 2, 3])
@@ -494,6 +539,7 @@ def test_outcomes_can_be_forced() -> None:
     assert [shop.progress(each).get("errorCode") for each in (first, second, third)] == [None, 1, 3]
 
 
+@pytest.mark.rule("line.audience.still_growing")
 def test_a_send_of_the_simulator_can_be_clicked_and_opened() -> None:
     shop = line()
     request_id = shop.sent()
@@ -505,6 +551,7 @@ def test_a_send_of_the_simulator_can_be_clicked_and_opened() -> None:
     assert shop.get("/_sim/audiences").body[0]["members"] == uids(A)
 
 
+@pytest.mark.rule("line.audience.request_delay", "line.audience.request_kind")
 def test_click_audiences_wait_for_the_narrowcast_to_succeed() -> None:
     shop = line()
     request_id = shop.narrowcast().headers["X-Line-Request-Id"]

@@ -10,6 +10,7 @@ from sim_cases import SEND, SENT, TEXT, URL, friend, line, send, uid, uids, worl
 INSIGHT = "/v2/bot/insight"
 
 
+@pytest.mark.rule("line.broadcast.everybody")
 def test_a_broadcast_reaches_every_friend_at_once() -> None:
     document = world()
     document["accounts"]["shop"]["friends"][0]["status"] = "blocked"
@@ -27,6 +28,7 @@ def test_a_broadcast_makes_click_audiences_at_once() -> None:
     assert shop.post("/v2/bot/audienceGroup/imp", body).status == 202
 
 
+@pytest.mark.rule("line.multicast.unknown_ids", "line.multicast.repeated")
 def test_multicast_to_listed_people() -> None:
     shop = line()
     answer = shop.post(f"{SEND}/multicast", {"to": uids([5, 2, 999, 5]), "messages": TEXT})
@@ -38,6 +40,7 @@ def test_multicast_to_listed_people() -> None:
 @pytest.mark.parametrize(
     ("people", "status"), [(uids(range(1, 501)), 200), (uids(range(1, 502)), 400), ([], 400), ([uid(1), "x"], 400)]
 )
+@pytest.mark.rule("line.multicast.people", "line.audience.id_form")
 def test_multicast_takes_1_to_500_user_ids(people: list[str], status: int) -> None:
     assert line().post(f"{SEND}/multicast", {"to": people, "messages": TEXT}).status == status
 
@@ -64,6 +67,7 @@ def test_push_names_its_messages() -> None:
 @pytest.mark.parametrize(
     ("units", "status"), [([], 200), (["sale_1"], 200), (["a", "b"], 400), (["a-b"], 400), (["x" * 31], 400)]
 )
+@pytest.mark.rule("line.unit.name")
 def test_unit_names(kind: str, units: list[str], status: int) -> None:
     to: Any = uid(1) if kind == "push" else uids([1])
     body = {"to": to, "messages": TEXT, "customAggregationUnits": units}
@@ -140,6 +144,7 @@ def test_messages_that_line_refuses(path: str, message: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["narrowcast", "broadcast", "multicast", "push", "reply"])
+@pytest.mark.rule("line.narrowcast.validated")
 def test_validate_looks_only_at_messages(kind: str) -> None:
     shop = line()
     assert shop.post(f"{SEND}/validate/{kind}", {"messages": TEXT * 5}).status == 200
@@ -156,6 +161,7 @@ def test_the_documented_shape_of_a_field_error() -> None:
     }
 
 
+@pytest.mark.rule("line.quota.kinds", "line.quota.people")
 def test_quota_and_consumption() -> None:
     shop = line()
     assert shop.get(f"{SEND}/quota").body == {"type": "limited", "value": 30_000}
@@ -169,6 +175,7 @@ def test_quota_and_consumption() -> None:
 
 
 @pytest.mark.parametrize("kind", ["broadcast", "multicast", "push"])
+@pytest.mark.rule("line.answer.monthly")
 def test_the_monthly_limit(kind: str) -> None:
     shop = line(world(quota={"type": "limited", "value": 0}))
     to: Any = {"broadcast": {}, "multicast": {"to": uids([1])}, "push": {"to": uid(1)}}[kind]
@@ -197,6 +204,7 @@ def test_there_is_no_count_of_narrowcasts() -> None:
     assert shop.get(f"{SEND}/delivery/push?date=today").status == 400
 
 
+@pytest.mark.rule("line.followers.day", "line.followers.blocks")
 def test_insight_of_followers() -> None:
     document = world(targetReach=150)
     document["accounts"]["shop"]["friends"][0]["status"] = "blocked"
@@ -213,6 +221,7 @@ def test_insight_of_followers() -> None:
     assert shop.get(f"{INSIGHT}/followers").body == {"message": "date is required"}
 
 
+@pytest.mark.rule("line.statistics.hidden")
 def test_insight_of_a_message_hides_small_numbers() -> None:
     shop = line()
     body = shop.get(f"{INSIGHT}/message/event?requestId={SENT}").body

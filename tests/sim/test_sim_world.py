@@ -38,7 +38,10 @@ def f1000(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def busy() -> Any:
     """A simulation in the middle of everything."""
-    document = world(progress=[None, {"errorCode": 1, "delivered": 3}], followersReadable=True)
+    turn = {"nth": 5, "when": "ended", "friends": [{"userId": uids([7])[0], "gender": None, "os": "ios"}],
+            "audiences": [{"description": "VIP", "add": uids([9]), "remove": uids([1])}],
+            "reactions": [{"opened": uids([2]), "clicked": {"https://shop.example/a": uids([2])}}]}  # fmt: skip
+    document = world(progress=[None, {"errorCode": 1, "delivered": 3}], followersReadable=True, turns=[turn])
     document["accounts"]["shop"]["friends"][0]["changes"] = [{"at": "2026-11-21T00:00:55+09:00", "status": "blocked"}]
     document["accounts"]["shop"]["audiences"] = [
         {"type": "CHAT_TAG", "description": "VIP", "members": uids([1]),
@@ -124,7 +127,7 @@ def test_a_wrong_world_leaves_the_old_one(wrong: Any) -> None:
 
 def test_loading_and_schema_know_the_same_keys() -> None:
     assert set(SCHEMA["properties"]) == KEYS["world"]
-    for name in ("account", "friend", "send", "audience"):
+    for name in ("account", "friend", "send", "audience", "turn"):
         assert set(SCHEMA["$defs"][name]["properties"]) == KEYS[name], name
 
 

@@ -34,8 +34,8 @@ def should_receive() -> set[str]:
 
 
 @contextmanager
-def scenario(root: Path, spec: str = SPEC):
-    with f1000(root, spec, SOURCES) as here:
+def scenario(root: Path, spec: str = SPEC, state: str = ""):
+    with f1000(root, spec, SOURCES, state=state) as here:
         yield here
 
 

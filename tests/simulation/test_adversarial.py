@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from unittest.mock import patch
 
+import pytest
 from f1000 import FOUNDING, SOURCES, delivery, f1000
 from sweep import in_process_of_its_own
 
@@ -85,12 +86,13 @@ def narrowcasts(here: Place):
 # --- who decides, and when -------------------------------------------------------------------------------
 
 
+@pytest.mark.scenario(21)
 def test_a_plan_that_was_overtaken_before_the_lease_is_stale(tmp_path):
     from audsql.session import applying
 
     with f1000(tmp_path, delivery(FOUNDING)) as here, ExitStack() as stack:
         mine = here.plan(AS_OF.replace(hour=1)).document
-        original, overtaken = applying._take_lease, []
+        original, overtaken = applying.take_lease, []
 
         def late(store, operation):
             if not overtaken:
@@ -98,7 +100,7 @@ def test_a_plan_that_was_overtaken_before_the_lease_is_stale(tmp_path):
                 assert here.apply().exit_code == 0
             return original(store, operation)
 
-        stack.enter_context(patch.object(applying, "_take_lease", late))
+        stack.enter_context(patch.object(applying, "take_lease", late))
         outcome = here.apply(mine, as_of=None)
         assert (outcome.exit_code, codes(outcome.diagnostics)) == (5, ["AUD0624"])
         assert states(here) == {"sale_a": "done"}
@@ -108,7 +110,7 @@ def test_a_plan_that_was_overtaken_before_the_lease_is_stale(tmp_path):
 def test_an_older_interrupted_plan_is_not_resumed_after_a_newer_one(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING, AHEAD)) as here:
         first = here.plan().document
-        crashing(lambda: here.apply(first, as_of=None), "audsql.apply.run:carry_out")
+        crashing(lambda: here.apply(first, as_of=None), "audsql.apply.run:_carry_out")
         assert here.apply(as_of=AS_OF.replace(hour=1)).exit_code == 0
         outcome = here.apply(first, as_of=None)
         assert (outcome.exit_code, codes(outcome.diagnostics)) == (5, ["AUD0623"])
@@ -140,7 +142,7 @@ def test_the_last_delivery_can_be_taken_out(tmp_path):
 
 def test_a_cancelled_delivery_that_comes_back_has_a_new_window(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
-        crashing(here.apply, "audsql.apply.run:carry_out")
+        crashing(here.apply, "audsql.apply.run:_carry_out")
         here.write("shop.aud", SOURCES + delivery("purchased(B)", AHEAD, "other"))
         assert here.apply().exit_code == 0
         here.advance(7 * 3600)
@@ -152,6 +154,7 @@ def test_a_cancelled_delivery_that_comes_back_has_a_new_window(tmp_path):
 # --- sends -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rule("line.progress.life", "line.progress.forgotten")
 def test_what_succeeded_before_the_crash_is_done_however_late_one_looks(tmp_path):
     with f1000(tmp_path, delivery(THREE_PARTS)) as here:
         crashing(here.apply, "audsql.apply.deliver:conclude")
@@ -170,6 +173,9 @@ def test_what_was_accepted_is_followed_though_the_specs_no_longer_have_it(tmp_pa
         assert states(here)["sale_a"] == "done"
 
 
+@pytest.mark.rule("line.retry.after_refusal")
+@pytest.mark.threat("T02")
+@pytest.mark.scenario(30)
 def test_a_refusal_after_a_lost_answer_proves_nothing(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         path = {"method": "POST", "path": "/v2/bot/message/narrowcast"}
@@ -211,6 +217,7 @@ def test_a_delivery_of_which_a_part_was_sent_is_not_sent_again_at_another_time(t
         assert set(here.received().values()) == {1}
 
 
+@pytest.mark.threat("T16", "T17")
 def test_an_old_copy_of_the_state_does_not_send_again(tmp_path):
     with f1000(tmp_path, delivery("purchased(B)", AHEAD, "other")) as here:
         here.apply()
@@ -230,6 +237,8 @@ def test_what_is_expected_bounds_all_parts_together(tmp_path):
         assert 0 < len(here.received()) <= 200
 
 
+@pytest.mark.rule("line.token.channel")
+@pytest.mark.threat("T39")
 def test_a_token_of_another_account_sends_nothing(tmp_path):
     from audsql.line.client import LineClient
 
@@ -383,6 +392,8 @@ def test_growth_that_was_cut_off_and_released_is_finished_when_it_is_needed_agai
 # --- deliveries that speak of deliveries -----------------------------------------------------------------
 
 
+@pytest.mark.rule("line.redelivery.succeeded")
+@pytest.mark.threat("T23")
 def test_a_delivery_that_excludes_receivers_of_another_waits_for_all_of_it(tmp_path):
     second = delivery("purchased(B) EXCEPT received(first)", "", "a_second")
     with f1000(tmp_path, delivery(THREE_PARTS, "", "first") + second) as here:

@@ -135,6 +135,7 @@ def test_a_renaming_that_is_rolled_back_sends_nothing_again(tmp_path):
         assert set(here.received().values()) == {1}
 
 
+@pytest.mark.scenario(37)
 def test_a_chain_of_renamings_over_names_that_never_were_is_followed(tmp_path):
     with f1000(tmp_path, delivery(FOUNDING)) as here:
         here.apply(as_of=None)

@@ -26,6 +26,15 @@ def _requests(tmp_path) -> int:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.rule(
+    "line.audience.concurrent",
+    "line.retry.when",
+    "line.retry.compared",
+    "line.retry.after_refusal",
+    "line.narrowcast.accepted",
+)
+@pytest.mark.threat("T02", "T03", "T25")
+@pytest.mark.scenario(28, 30)
 def test_any_request_may_fail_once(fault, tmp_path):
     for number in rotating(_requests(tmp_path), EVERY):
         with scenario(tmp_path / str(number)) as here:
@@ -41,6 +50,8 @@ def test_any_request_may_fail_once(fault, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "state"), [("refuse", "in_doubt"), ("status:500", "in_doubt"), ("drop-response", "in_doubt")]
 )
+@pytest.mark.rule("line.retry.window")
+@pytest.mark.threat("T07")
 def test_an_outage_longer_than_the_window_needs_a_person(fault, state, tmp_path):
     with scenario(tmp_path / fault) as here:
         here.faults({"match": {"method": "POST", "path": "/v2/bot/message/narrowcast"}, "do": fault})
@@ -57,6 +68,7 @@ def test_an_outage_longer_than_the_window_needs_a_person(fault, state, tmp_path)
         assert here.received() == received
 
 
+@pytest.mark.threat("T07", "T21")
 def test_a_send_whose_window_passed_untried_is_missed(tmp_path):
     spec = "delivery sale_a {\n  to: clicked(msg42) AND purchased(A)\n  send: sale\n  at: 2026-11-22 10:00\n}\n"
     with scenario(tmp_path / "missed", spec) as here:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from store_cases import postgres_location
 from sweep import KILLED, apply_once, apply_until_done, rotating, says_no_changes, scenario, should_receive
 
-EVERY = 9
+# A tenth of the points in `make test`, each day others; all of them with AUDSQL_SWEEP=1.
+STORES = {"sqlite": 9, "postgres": 13}
 
 
-def test_killed_at_any_point_and_run_again_everybody_gets_it_once(tmp_path):
+def state_of(store: str, root: Path) -> str:
+    return "" if store == "sqlite" else postgres_location(root)
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.threat("T01", "T25")
+@pytest.mark.scenario(1, 2, 3)
+def test_killed_at_any_point_and_run_again_everybody_gets_it_once(store, tmp_path):
     count_file = tmp_path / "count"
-    with scenario(tmp_path / "whole") as here:
+    with scenario(tmp_path / "whole", state=state_of(store, tmp_path / "whole")) as here:
         assert apply_once(here, count_file=count_file) == 0
         assert set(here.received()) == should_receive()
         uploads = sum(one["type"] == "UPLOAD" for one in here.audiences())
@@ -17,17 +29,20 @@ def test_killed_at_any_point_and_run_again_everybody_gets_it_once(tmp_path):
         assert (uploads, sends) == (2, 3)
     checkpoints = int(count_file.read_text())
     assert checkpoints > 40
-    for point in rotating(checkpoints, EVERY):
-        with scenario(tmp_path / str(point)) as here:
+    for point in rotating(checkpoints, STORES[store]):
+        with scenario(tmp_path / str(point), state=state_of(store, tmp_path / str(point))) as here:
             assert apply_once(here, kill_at=point) == KILLED, point
             codes = apply_until_done(here)
             assert codes[-1] == 0, (point, codes)
             received = here.received()
             assert set(received) == should_receive(), point
             assert set(received.values()) == {1}, point
+            assert sum(one["type"] == "UPLOAD" for one in here.audiences()) == uploads, point
             assert says_no_changes(here), point
 
 
+@pytest.mark.threat("T01")
+@pytest.mark.scenario(3)
 def test_killed_twice_in_a_row(tmp_path):
     for point in rotating(45, 15):
         with scenario(tmp_path / str(point)) as here:
@@ -39,6 +54,8 @@ def test_killed_twice_in_a_row(tmp_path):
             assert set(received.values()) == {1}, point
 
 
+@pytest.mark.threat("T01")
+@pytest.mark.scenario(3)
 def test_the_command_line_can_be_killed_at_a_point_too(tmp_path):
     with scenario(tmp_path) as here:
         arguments = ("apply", "--auto-approve", "--as-of", "2026-11-21T00:00:00+09:00")

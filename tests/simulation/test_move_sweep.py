@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from f1000 import SOURCES, delivery
 from sweep import KILLED, SPEC, apply_once, apply_until_done, rotating, says_no_changes, scenario, should_receive
 
@@ -30,6 +31,7 @@ def finished(here, point: int) -> None:
     assert says_no_changes(here), point
 
 
+@pytest.mark.scenario(37)
 def test_renamed_while_under_way_the_keys_stay(tmp_path):
     """Killed somewhere in the middle, renamed, gone on with: what was begun keeps its key."""
     for point in rotating(44, EVERY):
@@ -42,6 +44,7 @@ def test_renamed_while_under_way_the_keys_stay(tmp_path):
             assert {name: after[name] for name in begun} == begun, point
 
 
+@pytest.mark.scenario(37)
 def test_killed_while_the_name_is_followed(tmp_path):
     """Approved under one name, renamed while it waits; the apply that follows is killed at its first writes."""
     for point in rotating(6, 2):

@@ -17,6 +17,7 @@ def codes(text: str) -> list[str]:
     return [problem.code for problem in parse_file(Source("a.aud", text))[1]]
 
 
+@pytest.mark.threat("T53")
 def test_depth() -> None:
     for depth, expected in ((200, []), (201, ["AUD0118"]), (100_000, ["AUD0118"])):
         assert codes(f"audience x = {'(' * depth}a{')' * depth}\naudience y = z") == expected
@@ -65,6 +66,7 @@ def test_brackets_inside_a_loop_count_with_it() -> None:
     assert codes(text(100, 101)) == ["AUD0118"]
 
 
+@pytest.mark.threat("T53")
 def test_file_size() -> None:
     assert codes("#" * FILE_BYTES_MAX) == []
     (problem,) = parse_file(Source("a.aud", "#" * (FILE_BYTES_MAX + 1)))[1]
@@ -75,6 +77,7 @@ def test_file_size() -> None:
     assert [one.code for one in parse_expression("a" * (FILE_BYTES_MAX + 1))[1]] == ["AUD0119"]
 
 
+@pytest.mark.threat("T53")
 def test_number_of_statements(monkeypatch: pytest.MonkeyPatch) -> None:
     assert STATEMENTS_MAX == 100_000
     monkeypatch.setattr("audsql.syntax.parse.STATEMENTS_MAX", 3)
@@ -116,6 +119,7 @@ NOISE = [
 
 
 @pytest.mark.parametrize("piece", NOISE)
+@pytest.mark.threat("T53", "T56")
 def test_noise_takes_steps_in_proportion(piece: str) -> None:
     """Four times the text takes nothing like sixteen times as many calls."""
 

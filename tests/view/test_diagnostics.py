@@ -126,6 +126,7 @@ def test_shown_are_at_most_twenty() -> None:
     assert shown.endswith("50 errors in 1 file\n")
 
 
+@pytest.mark.threat("T58")
 def test_user_text_cannot_act_on_a_terminal() -> None:
     evil = "k\x1b[31m\u202egnp\u2066\x07\x9b\u2028\u200b"
     text = f"{evil} = 1\n"
@@ -136,6 +137,7 @@ def test_user_text_cannot_act_on_a_terminal() -> None:
     assert json.loads(document_bytes(found))["diagnostics"][0]["facts"]["key"] == evil
 
 
+@pytest.mark.threat("T58")
 def test_neutralise() -> None:
     assert neutralise("a\tb\nc\r") == r"a    b\nc\x0d"
     assert neutralise("購入者 が👩‍👩‍👧") == "購入者 が👩‍👩‍👧"
@@ -158,6 +160,7 @@ def test_github() -> None:
     assert "50%25 : , x" in over_lines
 
 
+@pytest.mark.threat("T58")
 def test_github_properties_are_escaped() -> None:
     text = "key = 1\n"
     sources = SourceMap.of([Source("a,b:c.toml", text)])

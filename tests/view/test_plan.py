@@ -12,6 +12,7 @@ from audsql.view.numbers import duration, moment, size
 from audsql.view.plan import human
 from audsql.view.results import evaluation
 from audsql.view.terminal import Style
+from audsql.view.times import LINES_MAX
 
 BOUNDS = {"count": None, "exact": False, "low": 0, "high": 72}
 EXACT = {"count": 215, "exact": True, "low": 215, "high": 215}
@@ -97,6 +98,60 @@ def test_plan() -> None:
     )
 
 
+def turn(name: str = "sale_b", **changes: Any) -> dict[str, Any]:
+    due, latest = "2026-12-05T10:00:00+09:00", "2026-12-05T16:00:00+09:00"
+    row = {"address": f"delivery.{name}", "due": due, "earliest": due, "last": due, "latest": latest}
+    return {**row, "after": [], "stuck": [], "upload_seconds": 0, **changes}
+
+
+def timed(*rows: dict[str, Any], **changes: Any) -> str:
+    created = {"created_at": "2026-11-21T09:00:00+09:00"}
+    return human(plan(timeline=list(rows), **created, **changes), Style())
+
+
+def test_what_goes_at_its_own_time_needs_no_line() -> None:
+    assert timed(turn(), turn("at_once", due="2026-11-20T09:00:00+09:00", earliest="2026-11-21T09:00:00+09:00",
+                             last="2026-11-21T09:00:00+09:00")) == human(plan(), Style())  # fmt: skip
+
+
+def test_what_waits_says_for_what_and_until_when() -> None:
+    late = turn("sale_c", earliest="2026-12-05T11:00:00+09:00", last="2026-12-05T12:00:00+09:00", upload_seconds=300)
+    shown = timed(turn(after=["delivery.sale_a"], stuck=["delivery.lost"]), late)
+    assert (
+        "Deliveries that wait\n"
+        "  sale_b: 2026-12-05 10:00 +09:00 at the earliest, 2026-12-05 16:00 +09:00 at the latest; "
+        "once sent: sale_a; a person must settle first: lost\n"
+        "  sale_c: 2026-12-05 11:00 +09:00 at the earliest, 2026-12-05 16:00 +09:00 at the latest; "
+        "the requests for its audiences take at least 5 minutes; "
+        "its last send 2026-12-05 12:00 +09:00 at the earliest\n"
+    ) in shown
+
+
+def test_only_the_first_that_wait_are_shown() -> None:
+    rows = [turn(f"d{index:03}", after=["delivery.sale_a"]) for index in range(LINES_MAX + 5)]
+    shown = timed(*rows)
+    assert f"d{LINES_MAX - 1:03}:" in shown
+    assert f"d{LINES_MAX:03}:" not in shown
+    assert "  5 more lines are in the plan itself.\n" in shown
+
+
+def test_a_comment_says_what_waits() -> None:
+    document = plan(timeline=[turn(after=["delivery.a|b"])], created_at="2026-11-21T09:00:00+09:00")
+    assert "<summary>Deliveries that wait</summary>" in plan_comment(document, "en")
+    assert "<summary>待つ配信</summary>" in plan_comment(document, "ja")
+    assert "a|b" not in plan_comment(document, "en")
+
+
+def test_messages_of_later_months_have_a_line_of_their_own() -> None:
+    rows = [
+        {"account": "shop", "month": "2026-12", "low": 5, "high": 5},
+        {"account": "shop", "month": "2027-01", "low": 0, "high": None},
+    ]
+    shown = human(plan(later_quota=rows), Style())
+    assert "\nQuota of shop, 2026-12: 5 messages; what will be left then is not known yet.\n" in shown
+    assert "\nQuota of shop, 2027-01: 0.. messages; what will be left then is not known yet.\n" in shown
+
+
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_fixed_lines_are_the_same_in_every_language(language: str) -> None:
     style = Style(language=language)
@@ -137,7 +192,8 @@ def test_names_cannot_act() -> None:
     document = plan(resource_changes=[upload(label=evil)], deliveries=[delivery(address=f"delivery.{evil}", to=evil)])
     assert "\x1b" not in human(document, Style())
     comment = plan_comment(document, "en")
-    assert "</details>" not in comment
+    assert "|</details>" not in comment
+    assert comment.count("<details>") == comment.count("</details>")
     assert "@team" not in comment
     assert "\x1b" not in comment
 
@@ -146,15 +202,15 @@ def test_comment() -> None:
     lines = plan_comment(plan(), "en").splitlines()
     assert lines[0] == "<!-- audsql:plan env=default digest=sha256:ab -->"
     assert "**Plan: 2 to add, 1 to change, 0 to delete.**" in lines
-    row = r"| ± | upload 購入者 | 220 → 215 | 3 | 8 | people left: a new audience takes its place |"
+    row = "| ± | upload 購入者 | 220 → … | <20 | <20 | people left: a new audience takes its place |"
     assert row in lines
-    assert lines[-1] == "`audsql apply --expect sha256:ab`"
+    assert lines[-1] == "`audsql apply PLAN --expect sha256:ab`"
 
 
 def test_comment_stays_within_what_github_takes() -> None:
     many = [upload(address=f"upload.{number}", label=f"購入者{number}") for number in range(5_000)]
     comment = plan_comment(plan(resource_changes=many), "en")
-    assert len(comment.encode()) < COMMENT_BYTES_MAX + 1_000
+    assert len(comment.encode()) <= COMMENT_BYTES_MAX
     assert "more lines are in the plan itself." in comment
 
 
@@ -184,11 +240,18 @@ def test_apply_result() -> None:
     assert result(applied(), Style()) == (
         "Apply complete! Audiences: 2 added, 0 changed, 1 deleted. Deliveries sent: 1.\n"
     )
+    idle = {"added": 0, "changed": 0, "deleted": 0, "sent": 0, "scheduled": 1, "unknown": 0}
+    assert result(applied(kind="audsql.run", summary=idle), Style()) == "Nothing is due. Deliveries scheduled: 1.\n"
+    assert result(applied(kind="audsql.run"), Style()).startswith("Apply complete!")
+    assert result(applied(kind="audsql.apply", summary=idle), Style()).startswith("Apply complete!")
     broken = applied(complete=False, needs_person=[{"delivery": "sale_a", "state": "in_doubt"}])
     assert result(broken, Style()).splitlines() == [
         "! delivery sale_a: in doubt",
         "Apply incomplete: 1 done, 1 failed, 2 not started, 1 unknown. Running it again goes on from here.",
     ]
+    refused = applied(complete=False, exit_code=5)
+    assert result(refused, Style()).endswith("It was refused; put right what is named above first.\n")
+    assert result({**refused, "paused": ["sale_a"]}, Style()).endswith("goes on from here.\n")
 
 
 def test_events() -> None:

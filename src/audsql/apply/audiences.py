@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from audsql.apply.bind import current, members_name, upload_facts
+from audsql.apply.bind import current, held_of, members_name, upload_facts
 from audsql.apply.context import Context, Stop
 from audsql.apply.state import UNSTORED, AudienceOperation, Resource
 from audsql.apply.store import Removal
@@ -25,7 +25,7 @@ from audsql.diag import error
 from audsql.line.limits import AUDIENCE_LIFETIME_DAYS, UPLOAD_FILE_IDS_MAX, UPLOAD_JSON_IDS_MAX
 from audsql.line.models import AudienceDetail
 from audsql.line.outcome import Accepted, Found, Limited, Refused, WriteOutcome
-from audsql.plan.audiences import Held, upload_action
+from audsql.plan.audiences import upload_action
 from audsql.plan.facts import RemoteAudienceFacts
 from audsql.plan.tags import Tag, audience_name, chunk_description, parse_chunk
 
@@ -35,6 +35,10 @@ LIST_DELAY_SECONDS = 30
 POLL_SECONDS = (5, 10, 20, 30, 60)
 REQUEST_ATTEMPTS_MAX = 6
 RELEASE_GRACE_HOURS = 24
+
+# Audiences that LINE fills itself; its word for one that has too few people to be used.
+_GATHERED = ("CLICK", "IMP")
+_INSUFFICIENT = "AUDIENCE_GROUP_AUDIENCE_INSUFFICIENT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,17 @@ def ensure_upload(
     held, remote = None, None
     if row is not None and row.remote_id is not None:
         fingerprint = "" if row.status == "creating" else row.fingerprint
-        held = Held(row.remote_id, fingerprint or "", row.size or 0, row.expires_at)
+        held = held_of(row, fingerprint or "")
         remote = _look_up(context, row)
     decision = upload_action(facts, held, remote, needed_until)
-    if decision.action == "keep" and row is not None:
+    in_the_air = _in_the_air(context, upload.key)
+    # What a send names that may have left stays; the send itself is stopped where somebody added people.
+    kept_for_now = decision.reason == "changed_at_line" and in_the_air
+    if (decision.action == "keep" or kept_for_now) and row is not None:
         kept = replace(row, status="ready" if row.status == "releasing" else row.status, needed_by=needed_by)
         return row if kept == row else context.put("upload.needed", kept)
     context.say(f"upload_{decision.action}", label=upload.label, reason=decision.reason, people=facts.size)
-    if decision.action == "add" and row is not None and not _in_the_air(context, upload.key):
+    if decision.action == "add" and row is not None and not in_the_air:
         return _grow(context, row, people, facts.fingerprint, needed_by)
     return _create(context, upload, row, people, facts.fingerprint, needed_by)
 
@@ -141,9 +148,13 @@ def _grow(context: Context, row: Resource, people: People, fingerprint: str, nee
 def _missing(context: Context, row: Resource, people: People) -> People:
     """Whom LINE surely lacks; everybody where it is not certain that LINE has the kept members whole."""
     before = context.engine.load(members_name(row))
-    if before is None or row.status == "creating" or context.engine.fingerprint(before) != row.fingerprint:
+    if before is None or row.status == "creating" or not _is_of(context, before, row):
         return people
     return context.engine.delta(before, people)[0]
+
+
+def _is_of(context: Context, people: People, row: Resource) -> bool:
+    return row.fingerprint is not None and context.engine.is_fingerprint(people, row.fingerprint)
 
 
 def _batch_name(row: Resource) -> str:
@@ -335,9 +346,11 @@ def wait_until_ready(
 ) -> tuple[dict[str, Ready], tuple[Resource, ...]]:
     """Wait until every audience is READY with all its uploads, and switch to it.
 
-    Returns what is ready by function key, and the rows that were not ready by the deadline.
+    Returns what is ready by function key, and the rows that were not ready by the deadline or that LINE gave
+    up for having too few people.
     """
     waiting = list(rows)
+    too_small: list[Resource] = []
     ready: dict[str, Ready] = {}
     for attempt in range(1_000_000):
         still: list[Resource] = []
@@ -345,6 +358,8 @@ def wait_until_ready(
             one = _if_ready(context, row)
             if one is None:
                 still.append(row)
+            elif isinstance(one, Resource):
+                too_small.append(one)
             else:
                 ready[row.function_key] = one
         waiting = still
@@ -353,11 +368,14 @@ def wait_until_ready(
         if attempt == 0:
             context.say("waiting_for_audiences", count=len(waiting))
         context.client(waiting[0].account).sleep(POLL_SECONDS[min(attempt, len(POLL_SECONDS) - 1)])
-    return ready, tuple(waiting)
+    return ready, (*too_small, *waiting)
 
 
-def _if_ready(context: Context, row: Resource) -> Ready | None:
+def _if_ready(context: Context, row: Resource) -> Ready | Resource | None:
+    """None: not yet. The row itself: LINE does not make it usable, because too few people clicked or opened."""
     detail = _detail(context, row.account, row.remote_id or 0)
+    if detail is not None and row.kind in _GATHERED and detail.audience.failed_type == _INSUFFICIENT:
+        return row
     if detail is None or detail.audience.status in ("FAILED", "EXPIRED", "INACTIVE"):
         reason = detail.audience.failed_type or detail.audience.status if detail else "DELETED"
         context.put("audience.failed", _failed(context, row))
@@ -418,7 +436,10 @@ def _released(context: Context, row: Resource) -> Resource | None:
 
 def delete_released(context: Context) -> None:
     """Delete what was released or superseded a day ago: LINE asks not to create and delete in haste."""
+    marks = _marks(context)
     for row in context.state().resources:
+        if (row.address, row.generation) in marks:
+            continue
         if row.status not in ("releasing", "superseded", "failed") or row.account not in context.clients:
             continue
         released_at = row.attributes.get("released_at")
@@ -431,6 +452,21 @@ def delete_released(context: Context) -> None:
             continue
         context.write("audience.deleted", Removal(row))
         context.say("audience_deleted", label=row.name)
+
+
+def _marks(context: Context) -> frozenset[tuple[str, int]]:
+    """One upload of each delivery that was sent without a written time and stands in the specs.
+
+    Its tag is all that tells a later state, if this one is lost, that the delivery was sent: LINE forgets the retry
+    key after a day, and no time says that it is past (specs/operations.md, `apply.release.mark`).
+    """
+    begun = {row.name for row in context.state().occurrences if row.time == "once" and row.state != "cancelled"}
+    marks: set[tuple[str, int]] = set()
+    for one in context.program.deliveries:
+        held = [current(context.state(), f"upload.{key}") for key in one.uploads] if one.name in begun else []
+        kept = [row for row in held if row is not None and row.remote_id is not None]
+        marks.update((row.address, row.generation) for row in kept[:1])
+    return frozenset(marks)
 
 
 def _delete(context: Context, row: Resource) -> bool:

@@ -21,7 +21,7 @@ from audsql.compile.bind import without_empty
 from audsql.compile.bounds import bounds
 from audsql.compile.program import CompiledDelivery, Multicast, Narrowcast, Program, RedeliveryLeaf, recipient_leaves
 from audsql.compile.trees import leaf_key
-from audsql.data.engine import Engine, SourceFacts, linkage_loss
+from audsql.data.engine import Engine, People, SourceFacts, linkage_loss
 from audsql.data.exclusions import empty_exclusions
 from audsql.diag import Bag, Diagnostic
 from audsql.meaning.ir import Expression, Mapped, Project, Uploaded
@@ -43,12 +43,14 @@ from audsql.plan.meanings import expression_of
 from audsql.plan.occurrence import Known
 
 __all__ = [
+    "ERASED",
     "Bound",
     "applied_meanings",
     "approved_at",
     "bind",
     "bind_deliveries",
     "held_line_audiences",
+    "held_of",
     "held_uploads",
     "known_occurrences",
     "last_generations",
@@ -69,6 +71,10 @@ class Bound:
     deliveries: Mapping[str, CompiledDelivery]
 
 
+ERASED = "erased"
+"""The attribute of an upload that may hold a person who was erased: it is made anew."""
+
+
 # --- what the state says --------------------------------------------------------------------------
 
 
@@ -85,6 +91,12 @@ def members_name(row: Resource) -> str:
     return f"{row.address}.{row.generation}"
 
 
+def held_of(row: Resource, fingerprint: str) -> Held:
+    """An upload that stands at LINE, as planning needs it."""
+    erased = bool(row.attributes.get(ERASED))
+    return Held(row.remote_id or 0, fingerprint, row.size or 0, row.expires_at, erased)
+
+
 def held_uploads(state: State) -> dict[str, Held]:
     """Uploads at LINE by key. One that is still being made counts as holding nothing certain."""
     held = {}
@@ -92,7 +104,7 @@ def held_uploads(state: State) -> dict[str, Held]:
         row = current(state, address)
         if row is not None and row.remote_id is not None:
             fingerprint = "" if row.status == "creating" else row.fingerprint
-            held[row.function_key] = Held(row.remote_id, fingerprint or "", row.size or 0, row.expires_at)
+            held[row.function_key] = held_of(row, fingerprint or "")
     return held
 
 
@@ -228,6 +240,7 @@ def bind(
     subtracted = exclusions(active)
     parts = with_parts(needed.values())
     excluded = {read_from(part) for part in parts if part.key in subtracted.subtracted | subtracted.mixed}
+    sizes = {row.name: row for row in state.sizes}
     facts = Facts(
         as_of=as_of,
         as_of_given=as_of_given,
@@ -239,7 +252,7 @@ def bind(
         uploads=uploads,
         audiences=tuple(
             replace(
-                _audience(engine, state, world, one.name, one.expression),
+                _audience(engine, sizes.get(f"audience.{one.name}"), world, one.name, one.expression),
                 linkage=linkage_loss(one.expression, world.materialised),
             )
             for one in project.audiences
@@ -278,6 +291,9 @@ def upload_facts(engine: Engine, program: Program, state: State, world: World, k
     row = current(state, f"upload.{key}")
     before = engine.load(members_name(row)) if row is not None else None
     size, fingerprint = engine.count(people), engine.fingerprint(people)
+    if row is not None and row.fingerprint and engine.is_fingerprint(people, row.fingerprint):
+        # The same people under an older key are no change.
+        fingerprint = row.fingerprint
     if before is None:
         return UploadFacts(key, size, fingerprint, False, Movement(size if row is None else 0, 0))
     entering, leaving = engine.delta(before, people)
@@ -285,24 +301,28 @@ def upload_facts(engine: Engine, program: Program, state: State, world: World, k
 
 
 def _size(engine: Engine, world: World, expression: Expression) -> Size:
+    return _sized(engine, world, expression)[0]
+
+
+def _sized(engine: Engine, world: World, expression: Expression) -> tuple[Size, People]:
+    """How many people an expression has at least and at most, and those that own data can say are in it at most."""
     low, high = bounds(expression)
-    low_count = engine.count(engine.evaluate(low, world.people))
+    least = engine.evaluate(low, world.people)
     if high is None:
-        return Size(low_count, None)
-    return Size(low_count, engine.count(engine.evaluate(high, world.people)))
+        return Size(engine.count(least), None), least
+    most = least if high is low else engine.evaluate(high, world.people)
+    return Size(engine.count(least), engine.count(most)), most
 
 
-def _audience(engine: Engine, state: State, world: World, name: str, expression: Expression) -> AudienceFacts:
-    size = _size(engine, world, expression)
-    row = state.size(f"audience.{name}")
+def _audience(engine: Engine, row: KnownSize | None, world: World, name: str, expression: Expression) -> AudienceFacts:
+    """`row`: what the last apply remembered of it."""
+    size, now = _sized(engine, world, expression)
     if row is None:
         return AudienceFacts(name, size)
     previous = _previous(row)
     before = engine.load(f"audience.{name}")
     if before is None:
         return AudienceFacts(name, size, previous)
-    low_set, high_set = bounds(expression)
-    now = engine.evaluate(low_set if high_set is None else high_set, world.people)
     entering, leaving = engine.delta(before, now)
     return AudienceFacts(name, size, previous, Movement(engine.count(entering), engine.count(leaving)))
 

@@ -27,7 +27,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Options:
     """`audience_wait_seconds`: how long one run waits for audiences to become READY; `send_retry_seconds`:
-    how long it goes on asking about one send before it leaves the rest to the next run."""
+    how long it goes on asking about one send before it leaves the rest to the next run; `revision`: which
+    specs are applied, for the history (`commit` of Git and whether they differ from it: `dirty`)."""
 
     holder: str = "audsql"
     host: str = ""
@@ -35,6 +36,7 @@ class Options:
     accept_shrunk: frozenset[str] = frozenset()
     accept_policies: frozenset[str] = frozenset()
     reason: str = ""
+    revision: Mapping[str, Any] = field(default_factory=dict)
     audience_wait_seconds: int = 2 * 60 * 60
     send_retry_seconds: int = 10 * 60
 
@@ -49,7 +51,8 @@ class Stop(Exception):
 
 @dataclass(slots=True)
 class Context:
-    """The one object that an apply passes along. `lease` is renewed as time passes."""
+    """The one object that an apply passes along. `lease` is renewed as time passes. `held`: deliveries that were due
+    and are paused."""
 
     store: Store
     lease: Lease
@@ -64,6 +67,7 @@ class Context:
     steady_now: Callable[[], datetime]
     events: list[dict[str, Any]] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
 
     def client(self, account: str) -> LineClient:
         return self.clients[account]

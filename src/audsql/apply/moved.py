@@ -44,10 +44,10 @@ def moved(context: Context, occurrence: Occurrence, world: World) -> Moved | Non
     found: People | None = None
     for key, fingerprint in sorted(dict(occurrence.document.get("uploads", {})).items()):
         now = _people(context, key, world)
-        if context.engine.fingerprint(now) == fingerprint:
+        if context.engine.is_fingerprint(now, fingerprint):
             continue
         before = context.engine.load(_name(occurrence, key))
-        if before is None or context.engine.fingerprint(before) != fingerprint:
+        if before is None or not context.engine.is_fingerprint(before, fingerprint):
             # The cache is another one. Files that are the same make the same sets.
             same = dict(world.excluded) == dict(occurrence.document.get("excluded", {}))
             return None if same else Moved(None)

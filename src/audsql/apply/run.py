@@ -24,6 +24,10 @@ from audsql.apply.bind import approved_at, bind_deliveries, known_occurrences, s
 from audsql.apply.context import Context, Stop
 from audsql.apply.deliver import deliver
 from audsql.apply.names import followed, left_behind, moved_sizes, settled_rows
+from audsql.apply.pausing import Paused, held_back, stop_if_paused, with_pauses
+from audsql.apply.received import receivers_of
+from audsql.apply.renamed import put_names_back
+from audsql.apply.rounds import in_rounds, other_people
 from audsql.apply.sends import follow_accepted, settle_late
 from audsql.apply.state import (
     AppliedPlan,
@@ -39,13 +43,15 @@ from audsql.apply.state import (
 from audsql.apply.window import end_of_window
 from audsql.apply.world import World, as_approved, atoms_needed, excluded_linkages, linkage_name, own_atoms
 from audsql.compile.bounds import bounds
-from audsql.compile.program import CompiledDelivery
+from audsql.compile.program import CompiledDelivery, Narrowcast, Send
 from audsql.data.engine import People
-from audsql.diag import error
+from audsql.diag import Diagnostic, error
+from audsql.line.limits import AUDIENCE_RECIPIENTS_MIN, RECIPIENTS_MIN
 from audsql.line.outcome import Found
 from audsql.meaning.ir import Atom, Uploaded
 from audsql.meaning.lineage import sources_of
-from audsql.plan.audiences import find_named, names_like
+from audsql.plan.audiences import find_named, live_until, names_like
+from audsql.plan.behind import Leaving, has_minimum, less_received
 from audsql.plan.changes import meanings_of
 from audsql.plan.definition import accepted_definitions, content_digest
 from audsql.plan.facts import RemoteFacts
@@ -64,14 +70,15 @@ def execute(context: Context, plan: Mapping[str, Any], digest: str, resuming: bo
     """Approve a plan and carry it out. Returns the exit code; Stop and store failures pass through."""
     if not resuming:
         _approve(context, plan, digest)
-    code = carry_out(context)
+    put_names_back(context, plan)
+    code = _carry_out(context)
     if code == 0 or code == 7:
         remember(context, plan)
         applied = context.state().applied(digest)
         if applied is not None and applied.outcome is None:
             ended = replace(applied, outcome="done" if code == 0 else "needs_a_person", ended_at=context.steady_now())
             context.put("plan.applied", ended)
-    return code
+    return with_pauses(context, code)
 
 
 def run_due(context: Context) -> int:
@@ -90,7 +97,7 @@ def _approve(context: Context, plan: Mapping[str, Any], digest: str) -> None:
     state = found.state
     rows: list[Any] = [
         SpentPlan(digest, now),
-        AppliedPlan(digest, serial, now, context.options.holder, summary=dict(plan["summary"])),
+        AppliedPlan(digest, serial, now, context.options.holder, summary=_summary(context, plan)),
         *moved_sizes(state, found.moves),
         *settled_rows(state, plan.get("removed", ())),
     ]
@@ -108,6 +115,12 @@ def _approve(context: Context, plan: Mapping[str, Any], digest: str) -> None:
     context.write("plan.approved", *rows, *(changed[identity] for identity in sorted(changed)))
     for move in found.moves:
         context.say("delivery_moved", old=move["from"], new=move["to"])
+
+
+def _summary(context: Context, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What the history tells of an apply: counts, the specs' revision, and whose set became another one."""
+    sets = {one["address"]: one["classification"] for one in plan.get("changes", ())}
+    return {**plan["summary"], **context.options.revision, **({"sets": sets} if sets else {})}
 
 
 def _scheduled(
@@ -134,6 +147,7 @@ def _scheduled(
         "members": entry["members"],
         "bot": plan["bots"].get(account),
         "limits": {str(send["part"]): send["limit"] for send in entry["sends"]},
+        "bound": entry.get("bound"),
         "approved_at": iso_time(begin),
         **_said(context, name),
     }
@@ -196,6 +210,11 @@ class _Group:
 
 def carry_out(context: Context) -> int:
     """Everything approved that is not over: audiences, due sends, releases. Returns the exit code."""
+    return with_pauses(context, _carry_out(context))
+
+
+def _carry_out(context: Context) -> int:
+    """The same, as if what is paused were not due."""
     code = 0
     for group in _groups(context):
         code = max(code, _carry_out_group(context, group))
@@ -238,20 +257,55 @@ def _carry_out_group(context: Context, group: _Group) -> int:
     usable = [(row, compiled) for row, compiled, same in wanted if compiled is not None and same]
     if not usable:
         return 5 if changed else 0
-    world = _world(context, [compiled for _, compiled in usable], usable[0][0])
-    if world is None:
+    worlds = _worlds(context, [compiled for _, compiled in usable], usable[0][0])
+    if worlds is None:
         return 5
-    deliveries = [compiled for _, compiled in usable]
-    forms, _ = bind_deliveries(context.engine, context.program, context.state(), world, deliveries)
-    rows = [row for row, _ in usable]
+    sound = [(row, compiled) for row, compiled in usable if row.name in worlds]
+    forms, contents = _forms(context, [compiled for _, compiled in sound], worlds)
+    code, left = 0 if len(sound) == len(wanted) else 5, list[str]()
+    for rows in in_rounds([row for row, _ in sound], contents):
+        # An upload is filled for a later delivery only once the earlier one with other people in it is over.
+        free = [row for row in rows if not any(other_people(row.name, name, contents) for name in left)]
+        code = max(code, _carry_out_round(context, free, forms, worlds))
+        left += [row.name for row in rows if _is_unfinished(context, row)]
+    return code
+
+
+def _carry_out_round(
+    context: Context,
+    rows: Sequence[Occurrence],
+    forms: Mapping[str, CompiledDelivery],
+    worlds: Mapping[str, World],
+) -> int:
+    """Make the audiences of these occurrences ready and send what is due."""
     # Its audiences are made from what is known now: what is sent on the way is for the next run.
-    waiting = {one.name for one in deliveries if not all(settled(context.state(), name) for name in one.waits_for)}
-    ready = _prepare(context, rows, forms, world)
+    state = context.state()
+    waiting = {row.name for row in rows if not all(settled(state, name) for name in forms[row.name].waits_for)}
+    ready = _prepare(context, rows, forms, worlds)
     code = 0
     for row in rows:
         late = _too_early(context, row) or (row.name in waiting and _must_wait(context, row))
-        code = max(code, 0 if late else _send(context, row, forms[row.name], world, ready))
-    return max(code, 5 if changed else 0)
+        code = max(code, 0 if late else _send(context, row, forms[row.name], worlds[row.name], ready))
+    return code
+
+
+def _is_unfinished(context: Context, row: Occurrence) -> bool:
+    now = context.state().occurrence(row.id)
+    return now is not None and now.state in ("scheduled", "sending")
+
+
+def _forms(
+    context: Context, deliveries: Sequence[CompiledDelivery], worlds: Mapping[str, World]
+) -> tuple[dict[str, CompiledDelivery], dict[str, dict[str, str]]]:
+    """By delivery its form without empty uploads, and the fingerprints of the others by key."""
+    forms: dict[str, CompiledDelivery] = {}
+    contents: dict[str, dict[str, str]] = {}
+    for world in {id(one): one for one in worlds.values()}.values():
+        together = [one for one in deliveries if worlds[one.name] is world]
+        bound, facts = bind_deliveries(context.engine, context.program, context.state(), world, together)
+        forms |= bound
+        contents |= {name: {key: facts[key].fingerprint for key in form.uploads} for name, form in bound.items()}
+    return forms, contents
 
 
 def _same_bots(context: Context, rows: Sequence[Occurrence]) -> None:
@@ -280,17 +334,18 @@ def _compiled(context: Context, row: Occurrence) -> tuple[CompiledDelivery | Non
     return compiled, row.document.get("definition") in accepted
 
 
-def _world(context: Context, deliveries: Sequence[CompiledDelivery], row: Occurrence) -> World | None:
+def _worlds(context: Context, deliveries: Sequence[CompiledDelivery], row: Occurrence) -> Mapping[str, World] | None:
+    """By delivery the data that it is sent over; see `as_approved`."""
     as_of = datetime.fromisoformat(str(row.document["as_of"]))
     now = context.now(row.account)
     exclusions_as_of = as_of if row.document.get("as_of_given") else max(as_of, now)
     pins = {str(name): str(digest) for name, digest in dict(row.document.get("pins", {})).items()}
-    world, diagnostics = as_approved(
+    worlds, diagnostics = as_approved(
         context.engine, context.project, deliveries, context.program, pins, as_of, exclusions_as_of,
         context.options.accept_shrunk,
     )  # fmt: skip
     context.diagnostics.extend(diagnostics)
-    return world
+    return worlds
 
 
 def _aim(context: Context, account: str) -> Desired:
@@ -305,13 +360,17 @@ def _aim(context: Context, account: str) -> Desired:
 
 
 def _prepare(
-    context: Context, rows: Sequence[Occurrence], forms: Mapping[str, CompiledDelivery], world: World
+    context: Context,
+    rows: Sequence[Occurrence],
+    forms: Mapping[str, CompiledDelivery],
+    worlds: Mapping[str, World],
 ) -> dict[str, Ready]:
-    """Make the audiences of these occurrences ready, by function key."""
+    """Make the audiences of these occurrences ready, by function key; an upload has the same people for all."""
     if not rows:
         return {}
     aim = _aim(context, rows[0].account)
-    ends = {row.name: row.not_after or context.now(row.account) for row in rows}
+    now = context.now(rows[0].account)
+    ends = {row.name: live_until(row.not_after or now, now) for row in rows}
     needs: dict[str, list[str]] = {}
     for row in rows:
         for key in (*forms[row.name].uploads, *forms[row.name].audiences):
@@ -322,15 +381,22 @@ def _prepare(
         by = aim.needed_by.get(key, tuple(sorted(needs[key])))
         upload = next((one for one in context.program.uploads if one.key == key), None)
         if upload is not None:
-            made.append(ensure_upload(context, upload, world, until, by))
+            made.append(ensure_upload(context, upload, worlds[needs[key][0]], until, by))
         else:
             made.extend(_line_resources(context, key, by))
     named = _named(context, needs)
     deadline = context.now(rows[0].account) + timedelta(seconds=context.options.audience_wait_seconds)
     ready, late = wait_until_ready(context, made, deadline)
-    for unready in late:
-        context.diagnostics.append(error("AUD0852", None, name=unready.name, kind=unready.kind))
+    context.diagnostics.extend(_not_ready(context, one) for one in late)
     return {**ready, **named}
+
+
+def _not_ready(context: Context, row: Resource) -> Diagnostic:
+    """An audience that LINE fills itself and does not finish has too few people, most likely."""
+    if row.kind not in ("CLICK", "IMP"):
+        return error("AUD0852", None, name=row.name, kind=row.kind)
+    of = context.program.audience(row.function_key).delivery or ""
+    return error("AUD0870", None, name=row.name, kind=row.kind, of=of, minimum=AUDIENCE_RECIPIENTS_MIN)
 
 
 def _line_resources(context: Context, key: str, needed_by: tuple[str, ...]) -> list[Resource]:
@@ -400,7 +466,34 @@ def _send(context: Context, row: Occurrence, form: CompiledDelivery, world: Worl
     if any(key not in ready for key in (*form.uploads, *form.audiences)):
         context.say("not_ready", delivery=row.name)
         return 4
-    return deliver(context, row, form, world, ready)
+    try:
+        stop_if_paused(context, row)
+        return deliver(context, row, _less_received(context, row, form, world), world, ready)
+    except Paused as stopped:
+        # Nobody was asked for anything: the rest goes on.
+        context.held.append(row.name)
+        context.diagnostics.append(held_back(row.name, stopped.pause, context.project.timezone))
+        return 0
+
+
+def _less_received(context: Context, row: Occurrence, form: CompiledDelivery, world: World) -> CompiledDelivery:
+    """Without who got a delivery that goes before this one in a priority, as far as LINE can tell (guard.priority)."""
+    delivery = context.project.delivery(row.name)
+    if delivery is None or not delivery.behind:
+        return form
+    receivers, now = receivers_of(context.state()), context.now(row.account)
+    kinds = {key: context.program.audience(key).kind for key in form.audiences}
+    leaving = {one.part: Leaving(now, _spare(context, one, kinds, world)) for one in form.sends}
+    sends = tuple(less_received(one, delivery.behind, receivers, leaving[one.part]) for one in form.sends)
+    return replace(form, sends=sends)
+
+
+def _spare(context: Context, send: Send, kinds: Mapping[str, str], world: World) -> int | None:
+    """The people of own data that a send has beyond LINE's minimum; None where it applies in any case."""
+    if not isinstance(send, Narrowcast) or has_minimum(send, kinds):
+        return None
+    low, _ = bounds(send.region)
+    return context.engine.count(context.engine.evaluate(low, world.people)) - RECIPIENTS_MIN
 
 
 def _still_needed(context: Context) -> dict[str, tuple[str, ...]]:
@@ -436,6 +529,9 @@ def remember(context: Context, plan: Mapping[str, Any]) -> None:
         meaning = storable(meanings[address]) if address in meanings else None
         attributes = {"low": people["low"], "high": people["high"], "meaning": meaning}
         rows.append(KnownSize(address, people["low"], now, attributes=attributes))
+    for one in plan["resource_changes"]:
+        if one.get("count") is not None:
+            rows.append(KnownSize(one["address"], one["count"], now))
     for one in plan["sources"]:
         rows.append(KnownSize(f"source.{one['name']}", one["people"], now, one["digest"]))
     known = {row_id(row): row for row in state.sizes}

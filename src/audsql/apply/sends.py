@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal
 
 from audsql.apply.context import Context, Stop
+from audsql.apply.pausing import paused, stop_if_paused
 from audsql.apply.state import Occurrence, OccurrenceState, Operation, OperationState
 from audsql.apply.window import end_of_window, quiet_now
 from audsql.diag import error
@@ -30,6 +31,7 @@ __all__ = [
     "known_operation",
     "may_have_left",
     "miss",
+    "newest",
     "over",
     "refuse_empty",
     "retry_key",
@@ -62,6 +64,14 @@ def retry_key(bot_id: str, occurrence: str, part: int, generation: int, chunk: i
     """A UUID from the send's identity alone: a lost state or a second runner makes the same one."""
     text = "\n".join(("audsql/v1", bot_id, occurrence, str(part), str(generation), str(chunk)))
     return str(uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=5))
+
+
+def newest(operations: Iterable[Operation]) -> tuple[Operation, ...]:
+    """The last generation of each request, by part and chunk: what came before it reached nobody."""
+    last: dict[tuple[int, int], Operation] = {}
+    for row in sorted(operations, key=lambda row: row.generation):
+        last[row.part, row.chunk] = row
+    return tuple(last[key] for key in sorted(last))
 
 
 def known_operation(context: Context, occurrence: Occurrence, part: int, chunk: int) -> Operation | None:
@@ -133,10 +143,10 @@ def refuse_empty(context: Context, occurrence: Occurrence, part: Part) -> None:
     context.put("send.empty", replace(operation, state="refused_empty"))
 
 
-def miss(context: Context, occurrence: Occurrence, part: Part) -> Literal["in_doubt", "missed"]:
-    """Make a part no more, begun or not."""
+def miss(context: Context, occurrence: Occurrence, part: Part, evidence: str) -> Literal["in_doubt", "missed"]:
+    """Make a part no more, begun or not. `evidence`: one word that says why, kept in the journal."""
     known = known_operation(context, occurrence, part.part, part.chunk)
-    return give_up(context, known or _new_operation(context, occurrence, part), "moved")
+    return give_up(context, known or _new_operation(context, occurrence, part), evidence)
 
 
 def _freeze(context: Context, occurrence: Occurrence, operation: Operation, part: Part) -> Operation | None:
@@ -174,6 +184,7 @@ def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: P
     for attempt in range(1_000_000):
         if not _in_window(context, occurrence):
             return give_up(context, operation, "window")
+        stop_if_paused(context, occurrence)
         client.pace(part.kind)
         before = operation
         operation = _asking(context, operation)
@@ -186,7 +197,8 @@ def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: P
             return settled
         elapsed = (context.now(occurrence.account) - began).total_seconds()
         if elapsed > context.options.send_retry_seconds:
-            raise Stop(4, (error("AUD0854", None, delivery=occurrence.name),))
+            why = "AUD0871" if _is_monthly(outcome) else "AUD0854"
+            raise Stop(4, (error(why, None, delivery=occurrence.name),))
         client.sleep(RETRY_PAUSE_SECONDS[min(attempt, len(RETRY_PAUSE_SECONDS) - 1)])
     raise AssertionError("a window ends")
 
@@ -204,11 +216,11 @@ def _nothing_happened(outcome: SendOutcome) -> bool:
 def _attempt(
     context: Context, occurrence: Occurrence, operation: Operation, kind: SendKind, body: bytes
 ) -> SendOutcome:
-    """One request over a fresh connection; window and lease are looked at after it is open."""
+    """One request over a fresh connection; window, lease and pauses are looked at after it is open."""
     client = context.client(occurrence.account)
 
     def may_write() -> bool:
-        return _in_window(context, occurrence)
+        return _in_window(context, occurrence) and paused(context, occurrence) is None
 
     return context.request(f"send.{kind}", lambda: client.send(kind, body, operation.retry_key, may_write))
 
@@ -236,10 +248,23 @@ def _settle(
             error("AUD0855", None, delivery=occurrence.name, part=operation.part + 1, refusal=refusal)
         )
         return "rejected"
-    if isinstance(outcome, Limited) and outcome.kind == "monthly":
+    if _is_monthly(outcome) and not _is_reserved(context, occurrence):
         context.diagnostics.append(error("AUD0857", None, delivery=occurrence.name))
         raise Stop(4)
     return None
+
+
+def _is_monthly(outcome: SendOutcome) -> bool:
+    return isinstance(outcome, Limited) and outcome.kind == "monthly"
+
+
+def _is_reserved(context: Context, occurrence: Occurrence) -> bool:
+    """Whether messages are left, and LINE keeps them for a narrowcast that is running: they come back when it ends."""
+    client = context.client(occurrence.account)
+    quota, used = client.quota(), client.consumption()
+    if not isinstance(quota, Found) or not isinstance(used, Found) or quota.value.limit is None:
+        return False
+    return used.value < quota.value.limit
 
 
 def _follow(context: Context, occurrence: Occurrence, operation: Operation) -> PartState:
@@ -324,7 +349,7 @@ def conclude(context: Context, occurrence: Occurrence, states: Sequence[PartStat
 
 def follow_accepted(context: Context, occurrence: Occurrence) -> None:
     """What LINE took is followed to its end, whatever became of specs and data meanwhile."""
-    for operation in context.state().operations_of(occurrence.id):
+    for operation in newest(context.state().operations_of(occurrence.id)):
         if operation.state == "accepted":
             _follow(context, occurrence, operation)
 
@@ -332,7 +357,7 @@ def follow_accepted(context: Context, occurrence: Occurrence) -> None:
 def settle_late(context: Context, occurrence: Occurrence) -> Occurrence:
     """Close an occurrence whose window has passed: what was never tried is missed, the rest is what it is."""
     follow_accepted(context, occurrence)
-    operations = context.state().operations_of(occurrence.id)
+    operations = newest(context.state().operations_of(occurrence.id))
     states = [over(one) or give_up(context, one, "window") for one in operations]
     chunks: dict[int, int] = {}
     for one in operations:

@@ -10,6 +10,7 @@ from audsql.apply.state import Occurrence, Operation, Resolution, State
 from audsql.apply.store import Lease, Store
 from audsql.diag import Diagnostic, error
 from audsql.meaning.ir import Project
+from audsql.near import nearest
 from audsql.plan.definition import occurrence_time
 
 __all__ = ["settle_by_person"]
@@ -31,6 +32,9 @@ def settle_by_person(
     open_rows = [row for row in rows if row.state in ("in_doubt", "missed", "failed")]
     if not open_rows:
         return (error("AUD0865", None, subject=subject, state=rows[-1].state),)
+    if len(open_rows) > 1:
+        # One word about two sends would be a guess about one of them.
+        return (error("AUD0889", None, subject=subject, ids=tuple(row.id for row in open_rows)),)
     written: list[Any] = []
     for row in open_rows:
         written += [_resolved(one, verdict) for one in state.operations_of(row.id) if one.state == "in_doubt"]
@@ -62,7 +66,9 @@ def _unknown_to_the_state(
 ) -> tuple[Diagnostic, ...]:
     delivery = project.delivery(subject)
     if delivery is None or delivery.sent_request_id is not None:
-        return (error("AUD0866", None, subject=subject),)
+        known = {row.name for row in state.occurrences} | {row.id for row in state.occurrences}
+        known |= {one.name for one in project.deliveries if one.sent_request_id is None}
+        return (error("AUD0866", None, subject=subject, near=nearest(subject, tuple(sorted(known)))),)
     time = occurrence_time(delivery)
     row = Occurrence(delivery.account, delivery.name, time, "done" if verdict == "sent" else "planned", "", delivery.at)
     store.write(lease, now, "resolved", row, Resolution(row.id, verdict, reason, by, now))

@@ -17,12 +17,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from audsql.apply.journal import first_broken, genesis, parse_event, row_hash
-from audsql.apply.state import FORMAT_VERSION, parse_time
+from audsql.apply.journal import genesis
+from audsql.apply.state import FORMAT_VERSION
 from audsql.apply.store import StoreFailed
+from audsql.apply.verified import verify_content
+from audsql.data.keys import Keys
 from audsql.diag import Diagnostic, error
 
-__all__ = ["connect", "diagnose", "network_filesystem", "prepare", "verify"]
+__all__ = [
+    "connect",
+    "diagnose",
+    "folder_locked",
+    "network_filesystem",
+    "prepare",
+    "remove_file",
+    "sync",
+    "verify",
+    "write_fresh",
+]
 
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID = 0x41554453  # "AUDS"
@@ -110,9 +122,9 @@ def _check_header(path: Path) -> None:
         header = file.read(_HEADER_BYTES)
         size = os.fstat(file.fileno()).st_size
     if size and len(header) < _HEADER_BYTES and _MAGIC.startswith(header[: len(_MAGIC)]):
-        raise StoreFailed(error("AUD0602", None, path=str(path), size_bytes=size, expected_bytes=None))
+        raise StoreFailed(error("AUD0602", None, path=str(path), size_bytes=size, expected_bytes=None, backup=None))
     if header[:16] != _MAGIC or _number(header, 68) != _APPLICATION_ID:
-        raise StoreFailed(error("AUD0601", None, path=str(path), size_bytes=size))
+        raise StoreFailed(error("AUD0601", None, path=str(path), size_bytes=size, backup=None))
     found = _number(header, 60)
     if found > FORMAT_VERSION:
         raise StoreFailed(error("AUD0605", None, path=str(path), found=found, supported=FORMAT_VERSION))
@@ -120,7 +132,8 @@ def _check_header(path: Path) -> None:
     log = path.with_name(path.name + "-wal")
     expected = _page_bytes(header) * _number(header, 28)
     if size < expected and not (log.exists() and log.stat().st_size):
-        raise StoreFailed(error("AUD0602", None, path=str(path), size_bytes=size, expected_bytes=expected))
+        problem = error("AUD0602", None, path=str(path), size_bytes=size, expected_bytes=expected, backup=None)
+        raise StoreFailed(problem)
 
 
 def _number(header: bytes, offset: int) -> int:
@@ -151,18 +164,18 @@ def _protect(path: Path) -> None:
 def _create(path: Path, environment: str, new_id: Callable[[], str]) -> bool:
     """Make a whole new file under another name and rename it, so that nobody ever sees half a state."""
     _make_folder(path.parent)
-    with _folder_locked(path.parent):
+    with folder_locked(path.parent):
         if os.path.lexists(path):
             return False
         fresh = path.with_name(path.name + ".new")
-        _remove_fresh(fresh)
+        remove_file(fresh)
         try:
-            _write_fresh(fresh, environment, new_id())
+            write_fresh(fresh, environment, new_id())
             os.rename(fresh, path)
         except BaseException:
-            _remove_fresh(fresh)
+            remove_file(fresh)
             raise
-        _sync(path.parent)
+        sync(path.parent)
     return True
 
 
@@ -173,7 +186,8 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _folder_locked(folder: Path) -> Iterator[None]:
+def folder_locked(folder: Path) -> Iterator[None]:
+    """Whoever makes or replaces a state in this folder does it alone."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -182,12 +196,15 @@ def _folder_locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove_fresh(fresh: Path) -> None:
+def remove_file(fresh: Path) -> None:
+    """Remove a database file that nobody uses, and what stands beside it."""
     for suffix in ("", "-journal", "-wal", "-shm"):
         fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
 
 
-def _write_fresh(fresh: Path, environment: str, lineage: str) -> None:
+def write_fresh(fresh: Path, environment: str, lineage: str) -> None:
+    """Make a file with an empty state in it, durable. Raises StoreFailed."""
+    path = fresh.with_name(fresh.name.removesuffix(".new"))
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         connection = sqlite3.connect(_uri(fresh), uri=True, isolation_level=None)
@@ -201,15 +218,18 @@ def _write_fresh(fresh: Path, environment: str, lineage: str) -> None:
                 "INSERT INTO meta VALUES (1, ?, ?, ?, 0, 0, ?)", (lineage, environment, FORMAT_VERSION, head)
             )
             connection.execute("INSERT INTO lease VALUES (1, 0, '', '', '', 0, '', '', '')")
-            connection.execute("PRAGMA journal_mode = WAL")
+            # Where a sync fails on the way, SQLite keeps the former mode and says nothing else.
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise StoreFailed(error("AUD0612", None, path=str(path), reason="SQLITE_IOERR"))
         finally:
             connection.close()
     except sqlite3.Error as problem:
-        raise StoreFailed(diagnose(problem, fresh.with_name(fresh.name.removesuffix(".new")))) from problem
-    _sync(fresh)
+        raise StoreFailed(diagnose(problem, path)) from problem
+    sync(fresh)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file or a folder durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -237,100 +257,31 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = ON")
         settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
         if settings != ["wal", 2]:
-            raise StoreFailed(error("AUD0603", None, path=str(path), part="settings", place=None))
+            raise StoreFailed(error("AUD0603", None, path=str(path), part="settings", place=None, backup=None))
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def verify(connection: sqlite3.Connection, path: Path, environment: str) -> None:
-    """Pages, journal chain, every row against its last event, lease and environment.
+def verify(connection: sqlite3.Connection, path: Path, environment: str, keys: Keys | None = None) -> None:
+    """Pages, journal chain, every row against its last event, lease and environment, the journal's signature.
 
     Raises StoreFailed, or sqlite3.Error where SQLite cannot read it.
     """
     connection.execute("BEGIN")
     try:
         _verify_pages(connection, path)
-        epoch, live = _verify_journal(connection, path)
-        _verify_rows(connection, path, live)
-        _verify_lease(connection, path, epoch)
-        (found,) = connection.execute("SELECT environment FROM meta").fetchone()
+        verify_content(connection.execute, str(path), environment, keys)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    if found != environment:
-        raise StoreFailed(error("AUD0606", None, path=str(path), found=found, expected=environment))
-
-
-def _damaged(path: Path, part: str, place: str | None = None) -> StoreFailed:
-    return StoreFailed(error("AUD0603", None, path=str(path), part=part, place=place))
 
 
 def _verify_pages(connection: sqlite3.Connection, path: Path) -> None:
     (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if answer != "ok":
-        raise _damaged(path, "pages")
-
-
-def _verify_journal(connection: sqlite3.Connection, path: Path) -> tuple[int, dict[tuple[str, str], str]]:
-    """Follow the chain; returns the last epoch and the digest that each living row must have."""
-    meta = connection.execute("SELECT lineage, environment, format, serial, events, head FROM meta").fetchall()
-    if len(meta) != 1:
-        raise _damaged(path, "meta")
-    lineage, environment, version, serial, count, head = meta[0]
-    if version != FORMAT_VERSION:
-        raise _damaged(path, "meta", "format")
-    rows = connection.execute("SELECT number, document, hash FROM event ORDER BY number").fetchall()
-    broken, last = first_broken(genesis(lineage, environment, version), rows)
-    if broken is None and (last != head or len(rows) != count):
-        broken = len(rows) + 1
-    if broken is not None:
-        raise StoreFailed(error("AUD0604", None, path=str(path), event=broken, events=len(rows)))
-    return _replay(path, serial, [text for _, text, _ in rows])
-
-
-def _replay(path: Path, serial: int, texts: list[str]) -> tuple[int, dict[tuple[str, str], str]]:
-    live: dict[tuple[str, str], str] = {}
-    reached = epoch = 0
-    for text in texts:
-        event = parse_event(text)
-        reached, epoch = event.serial, event.epoch
-        for change in event.changes:
-            if change.digest is None:
-                live.pop((change.kind, change.id), None)
-            else:
-                live[change.kind, change.id] = change.digest
-    if reached != serial:
-        raise _damaged(path, "meta", "serial")
-    return epoch, live
-
-
-def _verify_rows(connection: sqlite3.Connection, path: Path, live: dict[tuple[str, str], str]) -> None:
-    rows = connection.execute(
-        "SELECT kind, id, document, incarnation, revision, created_at, updated_at, body FROM record"
-    )
-    for kind, identity, text, incarnation, revision, created_at, updated_at, body in rows:
-        found = None
-        if isinstance(text, str) and (body is None or isinstance(body, bytes)):
-            found = row_hash(text, (incarnation, revision, created_at, updated_at), body)
-        if live.pop((kind, identity), None) != found or found is None:
-            raise _damaged(path, "rows", f"{kind} {identity}")
-    if live:
-        kind, identity = min(live)
-        raise _damaged(path, "rows", f"{kind} {identity}")
-
-
-def _verify_lease(connection: sqlite3.Connection, path: Path, epoch: int) -> None:
-    rows = connection.execute("SELECT epoch, lock_id, pid, since, expires FROM lease").fetchall()
-    if len(rows) != 1 or rows[0][0] != epoch or not isinstance(rows[0][2], int):
-        raise _damaged(path, "lease")
-    if rows[0][1]:
-        try:
-            parse_time(rows[0][3])
-            parse_time(rows[0][4])
-        except (TypeError, ValueError):
-            raise _damaged(path, "lease") from None
+        raise StoreFailed(error("AUD0603", None, path=str(path), part="pages", place=None, backup=None))
 
 
 # --- what went wrong ------------------------------------------------------------------------------
@@ -353,7 +304,7 @@ def diagnose(problem: sqlite3.Error | UnicodeDecodeError, path: Path) -> Diagnos
             return error("AUD0612", None, path=str(path), reason=name)
         case _:
             # Corrupt pages, text that is no text, a table or column that is not there.
-            return error("AUD0603", None, path=str(path), part="pages", place=None)
+            return error("AUD0603", None, path=str(path), part="pages", place=None, backup=None)
 
 
 def _diagnose_os(problem: OSError, path: Path) -> Diagnostic:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from audsql.plan.document import digest_of
 
 __all__ = [
+    "FIRST_FORMAT",
     "FORMAT_VERSION",
     "OPERATION_FINAL",
     "OPERATION_UNSENT",
@@ -51,7 +52,10 @@ __all__ = [
     "to_document",
 ]
 
+FIRST_FORMAT = 1
+"""The first format of a state."""
 FORMAT_VERSION = 1
+"""The format that is read and written; apply.upgrade turns earlier ones into it."""
 
 ResourceStatus = Literal["creating", "ready", "releasing", "superseded", "failed", "kept"]
 OccurrenceState = Literal["planned", "scheduled", "sending", "done", "missed", "in_doubt", "failed", "cancelled"]

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, TypeVar, cast
+from typing import Any, Literal, Protocol, Self, TypeVar, cast
 
 from audsql.apply.journal import Event
-from audsql.apply.state import Row, State, iso_time
+from audsql.apply.state import Resolution, Row, State, iso_time
+from audsql.data.keys import Keys
 from audsql.diag import Diagnostic, error, warning
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
     "Store",
     "StoreFailed",
     "held_diagnostic",
+    "is_postgres",
     "lease_lost_diagnostic",
+    "local_path",
     "open_store",
     "put",
     "state_exists",
@@ -162,6 +165,26 @@ class Store(Protocol):
         Raises LeaseLost, RowChanged, RuleBroken; each of them leaves everything as it was.
         """
 
+    def note(self, now: datetime, what: str, *rows: Resolution) -> tuple[Row, ...]:
+        """Add rows to the history, whoever holds the lease: a person's word that somebody at work must hear.
+
+        Changes no row that is there, so that nothing a lease protects is touched. Raises RowChanged for a row that
+        exists already, and RuleBroken; each of them leaves everything as it was.
+        """
+
+    def keyed(self) -> bool:
+        """Whether the last event is signed with a key."""
+
+    def compact(self) -> None:
+        """Leave nothing of what was overwritten in files of ours."""
+
+    def backup(self) -> dict[str, Any]:
+        """Everything at one instant as one document (apply.backup): rows with bodies, journal."""
+
+    def put_back(self, document: dict[str, Any], environment: str, now: datetime) -> Literal["written", "same"] | Held:
+        """Put a later document of the same history in place of the state, or fill an empty one; who holds a
+        lease that stands where it cannot. See apply.backup.put_back."""
+
     def close(self) -> None:
         """Close it; closing twice is harmless. A lease that is still held stands until it expires."""
 
@@ -187,32 +210,55 @@ def _random_id() -> str:
 
 
 def open_store(
-    location: str, *, create: bool, environment: str, new_id: Callable[[], str] = _random_id
+    location: str,
+    *,
+    create: bool,
+    environment: str,
+    new_id: Callable[[], str] = _random_id,
+    keys: Keys | None = None,
 ) -> Store | tuple[Diagnostic, ...]:
-    """Open the state at `sqlite:PATH` or a path, verified whole, or say why not; then nothing was written.
+    """Open the state at `sqlite:PATH`, a path or `postgresql://…`, verified whole, or say why not; then nothing was
+    written.
 
     `create` makes a state where none is (in a folder of mode 0700, the file of mode 0600); without it
     a missing state is an error. `new_id` gives the lineage, incarnations and lock ids: random
-    UUIDs, unless a simulation needs them repeatable.
+    UUIDs, unless a simulation needs them repeatable. `keys` sign the journal and close request bodies.
     """
-    from audsql.apply.sqlite import open_sqlite
-
-    path = _local_path(location)
-    if path is None:
-        return (error("AUD0610", None, scheme=location.split(":", 1)[0]),)
+    path = local_path(location)
     try:
-        return open_sqlite(path, create=create, environment=environment, new_id=new_id)
+        if path is not None:
+            from audsql.apply.sqlite import open_sqlite
+
+            return open_sqlite(path, create=create, environment=environment, new_id=new_id, keys=keys)
+        if is_postgres(location):
+            from audsql.apply.postgres import open_postgres
+
+            return open_postgres(location, create=create, environment=environment, new_id=new_id, keys=keys)
+        return (error("AUD0610", None, scheme=location.split(":", 1)[0]),)
     except StoreFailed as failure:
         return (failure.diagnostic,)
 
 
-def state_exists(location: str) -> bool:
-    """Whether there is something at that place. It may still be no state."""
-    path = _local_path(location)
+def state_exists(location: str) -> bool | tuple[Diagnostic, ...]:
+    """Whether there is something at that place, which may still be no state; or why that cannot be told."""
+    if is_postgres(location):
+        from audsql.apply.postgres import postgres_exists
+
+        try:
+            return postgres_exists(location)
+        except StoreFailed as failure:
+            return (failure.diagnostic,)
+    path = local_path(location)
     return path is not None and os.path.lexists(path)
 
 
-def _local_path(location: str) -> Path | None:
+def is_postgres(location: str) -> bool:
+    """Whether a location is that of a database server."""
+    return location.startswith(("postgresql://", "postgres://"))
+
+
+def local_path(location: str) -> Path | None:
+    """The file that a location names; None for a server and for what is no location."""
     scheme, colon, rest = location.partition(":")
     if colon and scheme == "sqlite" and rest:
         return Path(rest.removeprefix("//") if rest.startswith("//") else rest)
@@ -223,7 +269,8 @@ def held_diagnostic(held: Held) -> Diagnostic:
     """Somebody else holds the state (exit 6)."""
     return error(
         "AUD0613", None, by=held.by, host=held.host, pid=str(held.pid), operation=held.operation,
-        since=iso_time(held.since), expires=iso_time(held.expires), lock_id=held.lock_id,
+        since=iso_time(held.since.replace(microsecond=0)), expires=iso_time(held.expires.replace(microsecond=0)),
+        lock_id=held.lock_id,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ excluded then or is excluded now stays out (specs/operations.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -124,32 +124,45 @@ def as_approved(
     as_of: datetime,
     exclusions_as_of: datetime,
     accepted_shrunk: frozenset[str],
-) -> tuple[World | None, tuple[Diagnostic, ...]]:
-    """The approved world, minus everybody who is excluded now.
+) -> tuple[Mapping[str, World] | None, tuple[Diagnostic, ...]]:
+    """By delivery the approved world, minus everybody whom this delivery excludes now.
 
-    `pinned` are the digests of the approved plan by source name. Errors: a pinned source that is neither
-    cached nor unchanged, a source that is both added and subtracted and has changed (both make the plan
-    stale, AUD0625), an exclusion that lost people (AUD0703).
+    Each has a world of its own: what one adds and another subtracts is as approved for the one, and read again for
+    the other. `pinned` are the digests of the approved plan by source name. A delivery is left out, and the source
+    told (AUD0625), where a pinned source is neither cached nor unchanged, or one that this delivery both adds and
+    subtracts has changed. None: nothing may be sent; an exclusion lost people (AUD0703) or cannot be read.
     """
     atoms = atoms_needed(deliveries, program)
-    polarity = exclusions(deliveries)
     planned, diagnostics = engine.materialise(atoms, as_of, pinned)
     if has_errors(diagnostics):
         return None, diagnostics
-    missing = _unread(atoms, planned)
-    if missing:
-        return None, tuple(error("AUD0625", None, name=name) for name in missing)
-    fresh_atoms = [atom for atom in with_parts(atoms) if atom.key in polarity.subtracted | polarity.mixed]
+    unread = {one.name: _unread(atoms_needed([one], program), planned) for one in deliveries}
+    sent = [one for one in deliveries if not unread[one.name]]
+    diagnostics = (*diagnostics, *_changed(name for names in unread.values() for name in names))
+    polarities = {one.name: exclusions([one]) for one in sent}
+    again = frozenset[str]().union(*(one.subtracted | one.mixed for one in polarities.values()))
+    fresh_atoms = [atom for atom in with_parts(atoms_needed(sent, program)) if atom.key in again]
     if not fresh_atoms:
-        return World(planned.people, planned), diagnostics
+        return {one.name: World(planned.people, planned) for one in sent}, diagnostics
     latest, found = engine.materialise(fresh_atoms, exclusions_as_of)
     diagnostics = (*diagnostics, *found)
     bag = Bag()
-    for one in deliveries:
+    for one in sent:
         bag.extend(empty_exclusions(project, one.reach, latest.sources))
     if has_errors(found) or bag.items:
         return None, (*diagnostics, *bag.sorted())
-    return _merged(engine, planned, latest, atoms, fresh_atoms, polarity, accepted_shrunk, diagnostics)
+    moved = {atom.key: _moved(engine, planned, latest, atom) for atom in fresh_atoms}
+    reading = _Reading(engine, planned, latest, atoms_needed(sent, program), tuple(fresh_atoms), moved)
+    shrunk = _shrunk(reading, polarities, accepted_shrunk)
+    if shrunk:
+        return None, (*diagnostics, *shrunk)
+    stale = {name: _stale(reading, polarity) for name, polarity in polarities.items()}
+    worlds = _worlds(reading, {name: one for name, one in polarities.items() if not stale[name]})
+    return worlds, (*diagnostics, *_changed(name for names in stale.values() for name in names))
+
+
+def _changed(names: Iterable[str]) -> tuple[Diagnostic, ...]:
+    return tuple(error("AUD0625", None, name=name) for name in sorted({*names}))
 
 
 def _unread(atoms: Sequence[Atom], planned: Materialised) -> tuple[str, ...]:
@@ -159,38 +172,67 @@ def _unread(atoms: Sequence[Atom], planned: Materialised) -> tuple[str, ...]:
     return tuple(sorted(names - read or names))
 
 
-def _merged(
-    engine: Engine,
-    planned: Materialised,
-    latest: Materialised,
-    atoms: Sequence[Atom],
-    fresh_atoms: Sequence[Atom],
-    polarity: Polarity,
-    accepted_shrunk: frozenset[str],
-    diagnostics: tuple[Diagnostic, ...],
-) -> tuple[World | None, tuple[Diagnostic, ...]]:
-    people = dict(planned.people)
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Own data as approved and, of what is subtracted somewhere (`fresh`), as it is now. `moved`: by key of these
+    how many people came in since, and how many left."""
+
+    engine: Engine
+    planned: Materialised
+    latest: Materialised
+    atoms: tuple[Atom, ...]
+    fresh: tuple[Atom, ...]
+    moved: Mapping[str, tuple[int, int]]
+
+
+def _moved(engine: Engine, planned: Materialised, latest: Materialised, atom: Atom) -> tuple[int, int]:
+    entering, leaving = engine.delta(planned.people[atom.key], latest.people[atom.key])
+    return engine.count(entering), engine.count(leaving)
+
+
+def _shrunk(reading: _Reading, polarities: Mapping[str, Polarity], accepted_shrunk: frozenset[str]) -> list[Diagnostic]:
+    """Lists that lost people and are only subtracted by some delivery: nothing is sent."""
+    subtracted = frozenset[str]().union(*(one.subtracted for one in polarities.values()))
     problems: list[Diagnostic] = []
-    stale: set[str] = set()
-    for atom in fresh_atoms:
-        entering, leaving = engine.delta(planned.people[atom.key], latest.people[atom.key])
-        changed = atom.key in polarity.mixed and (engine.count(entering) or engine.count(leaving))
-        if changed and not stale.intersection(sources_of(atom)):
-            stale.add(read_from(atom))
-        name = read_from(atom)
-        shrunk = atom.key in polarity.subtracted and _is_list(atom) and engine.count(leaving)
-        if shrunk and name not in accepted_shrunk:
-            before, after = engine.count(planned.people[atom.key]), engine.count(latest.people[atom.key])
-            problems.append(error("AUD0703", None, name=name, before=before, after=after, left=engine.count(leaving)))
-        if atom.key in polarity.subtracted:
-            people[atom.key] = engine.union(planned.people[atom.key], latest.people[atom.key])
-    problems += [error("AUD0625", None, name=name) for name in sorted(stale)]
-    if problems:
-        return None, (*diagnostics, *problems)
+    for atom in reading.fresh:
+        name, left = read_from(atom), reading.moved[atom.key][1]
+        if left and _is_list(atom) and atom.key in subtracted and name not in accepted_shrunk:
+            count, planned, latest = reading.engine.count, reading.planned.people, reading.latest.people
+            before, after = count(planned[atom.key]), count(latest[atom.key])
+            problems.append(error("AUD0703", None, name=name, before=before, after=after, left=left))
+    return problems
+
+
+def _stale(reading: _Reading, polarity: Polarity) -> frozenset[str]:
+    """The sources that one delivery both adds and subtracts and that have changed."""
+    found: set[str] = set()
+    for atom in reading.fresh:
+        if atom.key in polarity.mixed and any(reading.moved[atom.key]) and not found.intersection(sources_of(atom)):
+            found.add(read_from(atom))
+    return frozenset(found)
+
+
+def _worlds(reading: _Reading, polarities: Mapping[str, Polarity]) -> dict[str, World]:
+    """By delivery; those that read the same sets again have one world together."""
+    told = {atom.key for atom in reading.fresh if isinstance(atom, Mapped) or any(reading.moved[atom.key])}
+    made: dict[frozenset[str], World] = {}
+    found: dict[str, World] = {}
+    for name, polarity in polarities.items():
+        read_again = polarity.subtracted & told
+        if read_again not in made:
+            made[read_again] = _merged(reading, polarity.subtracted)
+        found[name] = made[read_again]
+    return found
+
+
+def _merged(reading: _Reading, subtracted: frozenset[str]) -> World:
+    engine, planned, latest = reading.engine, reading.planned, reading.latest
+    people = dict(planned.people)
+    keys = [atom.key for atom in reading.fresh if atom.key in subtracted]
+    people |= {key: engine.union(planned.people[key], latest.people[key]) for key in keys}
     # What is made of these moves with them: buckets for people who are new, mapped sets that subtract within.
-    subtracted = {key: people[key] for key in polarity.subtracted}
-    people |= engine.derive(atoms, people, planned, subtracted)
-    return World(people, planned, {name: facts.digest for name, facts in sorted(latest.sources.items())}), diagnostics
+    people |= engine.derive(reading.atoms, people, planned, {key: people[key] for key in keys})
+    return World(people, planned, {name: facts.digest for name, facts in sorted(latest.sources.items())})
 
 
 def _is_list(atom: Atom) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from types import FrameType
@@ -23,24 +24,35 @@ __all__ = ["Refusal", "group", "run"]
 # Each command stands in its own module as `command`; importing one must stay cheap.
 _COMMANDS: Mapping[str, str] = {
     "apply": "apply",
+    "blame": "blame",
     "check": "check",
     "completion": "completion",
     "conformance": "conformance",
     "diff": "diff",
     "doctor": "doctor",
+    "erase": "erase",
     "eval": "evaluate",
     "explain": "explain",
     "fmt": "fmt",
     "graph": "graph",
+    "history": "history",
+    "import": "import_",
     "init": "init",
     "lint": "lint",
+    "lock": "lock",
+    "pause": "pause",
     "plan": "plan",
+    "report": "report",
     "resolve": "resolve",
+    "resume": "resume",
+    "rollback": "rollback",
     "run": "run",
     "show": "show",
     "sim": "sim",
+    "state": "state",
     "status": "status",
     "test": "test",
+    "unlock": "unlock",
     "version": "version",
 }
 
@@ -110,7 +122,7 @@ def run(arguments: Sequence[str]) -> int:
         report(make_console(_language(arguments)), refusal.diagnostics, refusal.sources)
         return refusal.code
     except click.UsageError as problem:
-        report(make_console(_language(arguments)), [_usage(problem)])
+        report(make_console(_language(arguments)), [_usage(problem, arguments)])
         return Code.USAGE
     except (click.Abort, KeyboardInterrupt):
         from audsql.catalog import word
@@ -120,6 +132,11 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as problem:
         return _system_problem(problem, arguments)
     except Exception as problem:  # noqa: BLE001  the last net: a bug gets a report, never a traceback with data
+        from audsql.data.engine import EngineFailure
+
+        if isinstance(problem, EngineFailure):
+            report(make_console(_language(arguments)), [problem.diagnostic])
+            return Code.ERROR
         report(make_console(_language(arguments)), [_bug(problem)])
         return Code.BUG
     return result if isinstance(result, int) else Code.DONE
@@ -140,7 +157,12 @@ def _language(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _usage(problem: click.UsageError) -> Diagnostic:
+def _command(arguments: Sequence[str]) -> str:
+    """The command that is meant, where the parser stopped before it said so."""
+    return f"audsql {arguments[0]}" if arguments and arguments[0] in _COMMANDS else "audsql"
+
+
+def _usage(problem: click.UsageError, arguments: Sequence[str]) -> Diagnostic:
     from audsql.diag import error
     from audsql.near import nearest
 
@@ -149,7 +171,24 @@ def _usage(problem: click.UsageError) -> Diagnostic:
         options = [name for parameter in _parameters(problem) for name in parameter.opts if name.startswith("--")]
         near = nearest(problem.option_name, tuple(sorted(options)))
         return error("AUD0061", None, command=command, option=problem.option_name, near=near)
-    return error("AUD0062", None, command=command, problem=problem.format_message())
+    missing = extra = option = None
+    command = command if problem.ctx else _command(arguments)
+    match problem:
+        case click.MissingParameter(param=click.Parameter() as parameter):
+            missing = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+        case click.BadOptionUsage():
+            option = problem.option_name
+        case _:
+            # click has no type of its own for it; its text is the only mark.
+            extra = _EXTRA.match(problem.message)
+    told = missing or option or extra
+    return error(
+        "AUD0062", None, command=command, missing=missing, option=option, extra=extra[1] if extra else None,
+        problem=None if told else " ".join(problem.format_message().split()),
+    )  # fmt: skip
+
+
+_EXTRA = re.compile(r"Got unexpected extra arguments? \((.*)\)$", re.DOTALL)
 
 
 def _parameters(problem: click.UsageError) -> list[click.Parameter]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -14,6 +14,7 @@ from audsql.cli.exits import Code, code_of
 from audsql.cli.options import (
     as_of_option,
     format_option,
+    lock_timeout_option,
     open_project,
     override_options,
     overrides,
@@ -23,6 +24,7 @@ from audsql.cli.options import (
     prune_option,
     report_opened,
 )
+from audsql.cli.plan import refuse_beside_refresh
 from audsql.diag import error
 
 __all__ = ["command", "finish", "progress"]
@@ -38,6 +40,10 @@ __all__ = ["command", "finish", "progress"]
 @policy_option
 @prune_option
 @click.option("--expect", metavar="DIGEST", help="Refuse unless the plan has this digest.")
+@click.option("--rehearse", is_flag=True, help="Play it against a simulated copy of the account; send nothing.")
+@click.option("--retry", metavar="DELIVERY", help="Send a delivery again that LINE says reached nobody.")
+@click.option("--refresh-only", is_flag=True, help="Take what LINE holds into the state; change nothing at LINE.")
+@lock_timeout_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -49,10 +55,14 @@ def command(
     output_format: str,
     auto_approve: bool,
     expect: str | None,
+    retry: str | None,
+    refresh_only: bool,
     accept_shrunk: tuple[str, ...],
     accept_policy: tuple[str, ...],
     prune: bool,
     reason: str,
+    rehearse: bool,
+    lock_seconds: float,
 ) -> None:
     """Carry out a plan on LINE, once.
 
@@ -60,27 +70,90 @@ def command(
     and asked about.
     """
     accepted, policies = overrides(accept_shrunk, reason), overrides(accept_policy, reason, "--accept-policy")
+    if retry is not None:
+        given = {"PLAN": plan_file, "--expect": expect, "--prune": prune, "--accept-policy": accept_policy}
+        _check_retry({**given, "--rehearse": rehearse, "--refresh-only": refresh_only}, reason)
+        _retry(ctx, open_project(project, env, lang), retry, reason, accepted, output_format)
     if plan_file is not None and (as_of is not None or prune):
         raise Refusal([error("AUD0051", None, option="--prune" if prune else "--as-of")])
-    if plan_file is None and not auto_approve and not sys.stdin.isatty():
+    if plan_file is None and not auto_approve and not rehearse and not sys.stdin.isatty():
         raise Refusal([error("AUD0050", None)])
+    if refresh_only:
+        given = {"PLAN": plan_file, "--as-of": as_of, "--prune": prune, "--expect": expect}
+        refuse_beside_refresh({**given, "--accept-shrunk": accept_shrunk, "--accept-policy": accept_policy})
+        _refresh(ctx, *open_project(project, env, lang), output_format, auto_approve)
     saved = _read(plan_file) if plan_file is not None else None
     from audsql import session
 
     opened, console = open_project(project, env, lang)
     moment = parse_as_of(as_of, opened.config.timezone)
     document = saved
+    if rehearse:
+        options = session.ApplyOptions(moment, expect, accepted, reason, progress(console), policies, prune)
+        finish(ctx, session.rehearse(opened, document, options), opened, console, output_format)
     if document is None:
         choice = session.PlanOptions(accepted, policies, prune)
         document = _plan(ctx, opened, moment, choice, console, output_format, auto_approve)
-    options = session.ApplyOptions(moment, expect, accepted, reason, progress(console), policies, prune)
+    options = session.ApplyOptions(
+        moment, expect, accepted, reason, progress(console), policies, prune, lock_seconds=lock_seconds
+    )
     finish(ctx, session.apply(opened, document, options), opened, console, output_format)
+
+
+def _check_retry(others: dict[str, Any], reason: str) -> None:
+    """A retry is approved by naming the delivery and saying why; it takes nothing else."""
+    for option, given in others.items():
+        if given:
+            raise Refusal([error("AUD0885", None, option=option)])
+    if not reason.strip():
+        raise Refusal([error("AUD0052", None, option="--retry")])
+
+
+def _retry(
+    ctx: click.Context,
+    place: tuple[Any, Console],
+    delivery: str,
+    reason: str,
+    accepted: frozenset[str],
+    output_format: str,
+) -> NoReturn:
+    """Try a delivery again. Ends the command."""
+    from audsql import session
+    from audsql.session import operating
+
+    opened, console = place
+    options = session.ApplyOptions(None, None, accepted, reason, progress(console))
+    finish(ctx, operating.retry(opened, delivery, reason, options), opened, console, output_format)
 
 
 def _read(path: Path) -> dict[str, Any]:
     from audsql.cli.show import read_plan
 
     return read_plan(path)
+
+
+def _refresh(ctx: click.Context, opened: Any, console: Console, output_format: str, auto_approve: bool) -> NoReturn:
+    """Show what LINE holds otherwise, ask, and remember it. Ends the command."""
+    from audsql.catalog import word
+    from audsql.session import refreshing
+    from audsql.view.refreshed import human
+    from audsql.view.terminal import document_bytes
+
+    seen = refreshing.look(opened)
+    report_opened(console, opened, seen.diagnostics)
+    if seen.document is None:
+        ctx.exit(code_of(seen.diagnostics) or Code.ERROR)
+    if not auto_approve:
+        say(human(seen.document, console.err))
+        answer = click.prompt(word("refresh.ask", console.language), default="", show_default=False, err=True)
+        if answer.strip() != "yes":
+            say(word("apply.declined", console.language) + "\n")
+            ctx.exit(Code.REFUSED)
+    outcome = refreshing.remember(opened)
+    report_opened(console, opened, outcome.diagnostics)
+    if outcome.document is not None:
+        emit(document_bytes(outcome.document) if output_format == "json" else human(outcome.document, console.out))
+    ctx.exit(outcome.exit_code)
 
 
 def _plan(
@@ -101,12 +174,15 @@ def _plan(
     report_opened(console, opened, outcome.diagnostics)
     document: dict[str, Any] | None = outcome.document
     if document is None:
-        ctx.exit(code_of(outcome.diagnostics) or Code.ERROR)
+        code = code_of(outcome.diagnostics) or Code.ERROR
+        report_opened(console, opened, _told(opened, code, outcome.diagnostics))
+        ctx.exit(code)
     if output_format == "json":
         say(human(document, console.err, reported=True))
     else:
         emit(human(document, console.out, reported=True))
     if not document["applyable"]:
+        report_opened(console, opened, _told(opened, Code.REFUSED, outcome.diagnostics))
         ctx.exit(Code.REFUSED)
     if document["summary"]["changes"] and not auto_approve:
         answer = click.prompt(word("apply.ask", console.language), default="", show_default=False, err=True)
@@ -114,6 +190,13 @@ def _plan(
             say(word("apply.declined", console.language) + "\n")
             ctx.exit(Code.REFUSED)
     return document
+
+
+def _told(opened: Any, code: int, diagnostics: Any) -> Any:
+    """Tell whom `[notify]` names that this apply ends before it began; a warning where that failed."""
+    from audsql.session.notifying import notify
+
+    return notify(opened, "apply", int(code), None, diagnostics)
 
 
 def progress(console: Console) -> Any:
@@ -128,7 +211,7 @@ def progress(console: Console) -> Any:
     return show
 
 
-def finish(ctx: click.Context, outcome: Any, opened: Any, console: Console, output_format: str) -> None:
+def finish(ctx: click.Context, outcome: Any, opened: Any, console: Console, output_format: str) -> NoReturn:
     """Diagnostics, then the result document, then the exit code that the hall chose."""
     from audsql.view.applied import result
     from audsql.view.terminal import document_bytes

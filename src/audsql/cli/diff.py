@@ -58,7 +58,7 @@ def command(
         case "json":
             emit(document_bytes(outcome.document))
         case "markdown":
-            emit(diff.markdown(outcome.document, console.language))
+            emit(diff.markdown(outcome.document, console.language, opened.config.floor))
         case _:
             emit(diff.human(outcome.document, console.out))
     ctx.exit(Code.CHANGES if exit_code and outcome.document["changes"] else Code.DONE)

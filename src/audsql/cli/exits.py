@@ -40,12 +40,19 @@ _USAGE = frozenset(
         "AUD0050",
         "AUD0051",
         "AUD0052",
+        "AUD0652",
+        "AUD0690",
+        "AUD0885",
+        "AUD0811",
+        "AUD0813",
+        "AUD0814",
+        "AUD0815",
         "AUD0864",
     }
 )
 _REFUSED_PREFIX = "AUD07"
 # A plan that was altered, is spent or stale, or is not the expected one.
-_REFUSED = frozenset({"AUD0622", "AUD0623", "AUD0624", "AUD0625", "AUD0626"})
+_REFUSED = frozenset({"AUD0622", "AUD0623", "AUD0624", "AUD0625", "AUD0626", "AUD0651"})
 
 
 def code_of(diagnostics: Iterable[Diagnostic]) -> Code:

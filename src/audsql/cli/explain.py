@@ -29,8 +29,9 @@ __all__ = ["command"]
 @click.argument("subject", metavar="[CODE|NAME]", required=False)
 @project_options
 @as_of_option
-@format_option("human", "json")
+@format_option("human", "json", "mermaid")
 @click.option("--person", "person_id", metavar="ID", help="Say what holds of one person, part by part.")
+@click.option("--compile", "compiling", is_flag=True, help="Show how a delivery is sent to LINE, and why so.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -41,25 +42,43 @@ def command(
     as_of: str | None,
     output_format: str,
     person_id: str | None,
+    compiling: bool,
 ) -> None:
     """Explain a message CODE, or a NAME of the project, in plain words.
 
     A code stands in brackets in a message, as in error[AUD0201]. A name is shown with what it means, how it
     is built, what it uses and what uses it. Without either, the names that can be explained are listed. The
-    ID of --person is looked up in your own data and kept nowhere.
+    ID of --person is looked up in your own data and kept nowhere. With --compile and the NAME of a delivery,
+    its groups of people, uploads, sends and filters are shown, and why there are not fewer; --format mermaid
+    draws them.
     """
-    if subject is not None and person_id is None and re.fullmatch(r"[Aa][Uu][Dd]\d+", subject):
+    _check_options(ctx, subject, person_id, output_format, compiling)
+    if subject is not None and person_id is None and not compiling and re.fullmatch(r"[Aa][Uu][Dd]\d+", subject):
         console = make_console(lang)
         _show(_of_code(subject.upper(), console.language), output_format, console)
         return
     opened, console = open_project(project, env, lang)
-    if subject is None:
+    if compiling and subject is not None:
+        ctx.exit(_of_delivery(opened, subject, output_format, console))
+    elif subject is None:
         _list(opened, person_id, output_format, console)
     elif person_id is not None:
         ctx.exit(_of_person(opened, subject, person_id, as_of, output_format, console))
     else:
         report_opened(console, opened, opened.diagnostics)
         _show(_of_name(subject, opened), output_format, console)
+
+
+def _check_options(
+    ctx: click.Context, subject: str | None, person_id: str | None, output_format: str, compiling: bool
+) -> None:
+    """Raises UsageError for options that do not go together."""
+    if compiling and subject is None:
+        raise click.UsageError("--compile needs the NAME of a delivery", ctx)
+    if compiling and person_id is not None:
+        raise click.UsageError("--compile and --person cannot be combined", ctx)
+    if output_format == "mermaid" and not compiling:
+        raise click.UsageError("--format mermaid goes with --compile", ctx)
 
 
 def _show(document: dict[str, Any], output_format: str, console: Console) -> None:
@@ -125,8 +144,34 @@ def _unknown(name: str, opened: Any) -> Refusal:
 _NAMES_MAX = 30
 
 
+def _of_delivery(opened: Any, name: str, output_format: str, console: Console) -> int:
+    """How a delivery is compiled; the exit code is 1 where it cannot be."""
+    from audsql import session
+    from audsql.near import nearest_name
+    from audsql.view import compiled, compiled_graph
+    from audsql.view.terminal import document_bytes
+
+    document, diagnostics = session.compiled(opened, name)
+    if document is None:
+        known = session.deliveries(opened)
+        bare = name.removeprefix("delivery.")
+        problem = error(
+            "AUD0042", None, name=f"delivery.{bare}", near=nearest_name(bare, known), known=known[:_NAMES_MAX]
+        )
+        raise Refusal([problem], texts_of(opened))
+    report_opened(console, opened, (*opened.diagnostics, *diagnostics))
+    match output_format:
+        case "json":
+            emit(document_bytes(compiled.with_words(document)))
+        case "mermaid":
+            emit(compiled_graph.mermaid(document, console.language))
+        case _:
+            emit(compiled.page(document, console.out))
+    return int(code_of((*opened.diagnostics, *diagnostics)))
+
+
 def _of_person(opened: Any, name: str, person_id: str, as_of: str | None, output_format: str, console: Console) -> int:
-    """The exit code: 0 for an answer and for an id that has none."""
+    """The exit code: 0 for an answer, 1 where there is none."""
     from audsql import session
     from audsql.view import explained
     from audsql.view.terminal import document_bytes

@@ -25,6 +25,7 @@ __all__ = [
     "format_option",
     "given_variables",
     "language_option",
+    "lock_timeout_option",
     "open_project",
     "override_options",
     "overrides",
@@ -103,6 +104,18 @@ def given_variables() -> Variables:
 def as_of_option(function: Function) -> Function:
     """`--as-of T`: the instant that data windows end at."""
     return click.option("--as-of", metavar="T", help="Instant that data windows count from; default: now.")(function)
+
+
+def lock_timeout_option(function: Function) -> Function:
+    """`--lock-timeout SECONDS`: how long to wait for a lock that somebody else has; arrives as `lock_seconds`."""
+    return click.option(
+        "--lock-timeout",
+        "lock_seconds",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        help="Wait so long for a lock that somebody else has; default: not at all.",
+    )(function)
 
 
 def fix_option(function: Function) -> Function:

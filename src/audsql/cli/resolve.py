@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from audsql.cli.app import Refusal
 from audsql.cli.apply import finish
 from audsql.cli.options import format_option, open_project, project_options
+from audsql.diag import error
 
 __all__ = ["command"]
 
@@ -35,5 +37,7 @@ def command(
     """
     from audsql import session
 
+    if not reason.strip():
+        raise Refusal([error("AUD0052", None, option="resolve")])
     opened, console = open_project(project, env, lang)
     finish(ctx, session.resolve(opened, operation_id, verdict, reason), opened, console, output_format)

@@ -36,7 +36,7 @@ class TooMany(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """People with one rest of the function over the attributes.
+    """People with one rest of the function over the attributes, or with one part of their rests.
 
     `rest` is that function; `everybody` whether it is true of all. `lines` gives, for each cell, the
     function of the line atoms that leads to it. `shapes` are ways to write the rest, over attributes only.
@@ -55,7 +55,8 @@ class Split:
 
     `attribute_facts` are the states of the attributes that can occur, `attribute_known` those in which each
     is yes or no. `cells` partition own data; the first holds people of whom own data knows nothing. `naturals` are the
-    functions of own data that occur in the expression, as the author wrote them. `ways` is a cover by few sends,
+    functions of own data that occur in the expression, as the author wrote them. `ways` is a cover by sends: the
+    distinct rests, or what `fewest.covered` made of them, whose `lines` may overlap where their rests do not;
     `sends_least` says how few they can be.
     """
 
@@ -169,7 +170,8 @@ def _split(drawing: _Drawing, moved: Moving) -> Split:
 
 
 def _sends_least(ways: int) -> Least:
-    return Least(min(ways, 1), "one" if ways else "nothing", ways <= 1)
+    """What is certain before `fewest.covered` looks: two rests that differ are two sends."""
+    return Least(min(ways, 2), ("nothing", "one", "rank")[min(ways, 2)], ways <= 2)
 
 
 # --- certain facts --------------------------------------------------------------------------------

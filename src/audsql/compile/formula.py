@@ -19,6 +19,7 @@ __all__ = [
     "Formula",
     "Joined",
     "Literal",
+    "TooLong",
     "Truth",
     "columns",
     "factored",
@@ -162,7 +163,15 @@ class _Search:
 
 QUICK: tuple[int, ...] = (1,)
 _STEPS_MAX = 400
-_COVER_VARIABLES_MAX = 10
+_SMALL_VARIABLES_MAX = 6
+"""Variables up to which a formula is found whatever its length."""
+_LARGE_STEPS_MAX = 150
+_TERMS_MAX = 64
+"""Products of a sum, beyond the small: ten leaves can be written with 36."""
+
+
+class TooLong(Exception):
+    """A function of many variables has no short formula, as far as the search went."""
 
 
 def shortest(
@@ -180,7 +189,8 @@ def shortest(
     `weights`: what a leaf of each variable counts. `penalties`: what a negated one costs where leaves are
     equal. Without `negatable` no literal is negated (the rows must allow it). Small cases come out
     shortest; large ones are searched by the most promising literals only. `widths`: how many literals are
-    tried at each step, one pass after the other; by the number of variables where not given.
+    tried at each step, one pass after the other; by the number of variables where not given. Raises TooLong, with more
+    than six variables only.
     """
     return _shortest(count, on, off, tuple(weights), tuple(penalties), negatable, tuple(widths))
 
@@ -206,20 +216,23 @@ def _shortest(
             literals.append((Literal(index, False), full & ~tables[index], cost))
     costs = {literal: cost for literal, _, cost in literals}
     best: tuple[Cost, Formula] | None = None
-    if count <= _COVER_VARIABLES_MAX:
-        for formula in _covers(tables, full, on, off):
-            if all(leaf in costs for leaf in leaves(formula)):
-                best = _better(best, _total(formula, costs), formula)
+    for formula in _covers(tables, full, on, off):
+        if all(leaf in costs for leaf in leaves(formula)):
+            best = _better(best, _total(formula, costs), formula)
     least = sum(weights[index] for index in range(count) if _matters(tables[index], 1 << index, on, off))
     for width in widths or _widths(count):
         if best is not None and best[0][0] <= least:
             break
-        search = _Search(tuple(literals), full, tables, width, _STEPS_MAX)
-        best = _better(best, *_find(search, on, off))
+        steps = _STEPS_MAX if count <= _SMALL_VARIABLES_MAX else _LARGE_STEPS_MAX
+        search = _Search(tuple(literals), full, tables, width, steps)
+        try:
+            best = _better(best, *_find(search, on, off))
+        except TooLong:
+            break
         if search.steps_left <= 0:
             break
     if best is None:
-        raise ValueError("no width to search with")
+        raise TooLong
     return best[1]
 
 
@@ -243,8 +256,13 @@ def _total(formula: Formula, costs: Mapping[Literal, Cost]) -> Cost:
 
 def _covers(tables: Sequence[int], full: int, on: int, off: int) -> Iterator[Formula]:
     """Sums of products of the function, and products of sums, with common literals taken out."""
-    yield factored(_cubes(tables, full, on, full & ~off, len(tables))[0])
-    yield _opposite(factored(_cubes(tables, full, off, full & ~on, len(tables))[0]))
+    terms_max = _TERMS_MAX if len(tables) > _SMALL_VARIABLES_MAX else 1 << len(tables)
+    for rows, others, positive in ((on, off, True), (off, on, False)):
+        try:
+            made = factored(_cubes(tables, full, rows, full & ~others, len(tables), terms_max)[0])
+        except TooLong:
+            continue
+        yield made if positive else _opposite(made)
 
 
 def _opposite(formula: Formula) -> Formula:
@@ -257,8 +275,10 @@ def _opposite(formula: Formula) -> Formula:
             return join(not conjunction, (_opposite(operand) for operand in operands))
 
 
-def _cubes(tables: Sequence[int], full: int, lower: int, upper: int, count: int) -> tuple[tuple[Cube, ...], int]:
-    """An irredundant sum of products between two truth tables (Minato 1992), and its own table."""
+def _cubes(
+    tables: Sequence[int], full: int, lower: int, upper: int, count: int, terms_max: int
+) -> tuple[tuple[Cube, ...], int]:
+    """An irredundant sum of products between two truth tables (Minato 1992), and its own table. Raises TooLong."""
     if not lower:
         return (), 0
     if upper == full:
@@ -270,10 +290,12 @@ def _cubes(tables: Sequence[int], full: int, lower: int, upper: int, count: int)
         return low | low << shift, high | high >> shift
 
     (lower0, lower1), (upper0, upper1) = fixed(lower), fixed(upper)
-    cubes0, made0 = _cubes(tables, full, lower0 & ~upper1, upper0, index)
-    cubes1, made1 = _cubes(tables, full, lower1 & ~upper0, upper1, index)
-    rest, made = _cubes(tables, full, (lower0 & ~made0) | (lower1 & ~made1), upper0 & upper1, index)
+    cubes0, made0 = _cubes(tables, full, lower0 & ~upper1, upper0, index, terms_max)
+    cubes1, made1 = _cubes(tables, full, lower1 & ~upper0, upper1, index, terms_max)
+    rest, made = _cubes(tables, full, (lower0 & ~made0) | (lower1 & ~made1), upper0 & upper1, index, terms_max)
     terms = (*(((index, False), *cube) for cube in cubes0), *(((index, True), *cube) for cube in cubes1), *rest)
+    if len(terms) > terms_max:
+        raise TooLong
     return terms, (made0 & ~column) | (made1 & column) | made
 
 
@@ -289,6 +311,8 @@ def _find(search: _Search, on: int, off: int) -> tuple[Cost, Formula]:
     known = search.known.get((on, off))
     if known is None:
         search.steps_left -= 1
+        if search.steps_left < -_LARGE_STEPS_MAX and len(search.tables) > _SMALL_VARIABLES_MAX:
+            raise TooLong
         known = _single(search, on, off) or _dominated(search, on, off) or _split(search, on, off)
         search.known[(on, off)] = known
     return known

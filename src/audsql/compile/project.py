@@ -13,7 +13,7 @@ from audsql.meaning import ir
 from audsql.meaning.algebra import certain_facts
 from audsql.meaning.words import arms_of, verbs_of
 
-__all__ = ["check_project", "compile_delivery", "compile_project"]
+__all__ = ["check_project", "compile_delivery", "compile_project", "parts_for"]
 
 _ALIKE_ATOMS_MAX = 6
 """Up to so many atoms every search for a short tree is exhaustive: what it finds depends on the shape alone."""
@@ -103,6 +103,26 @@ def compile_delivery(
     return compile_one(delivery, parts or {}, verbs_of(project), arms_of(project))
 
 
+def parts_for(delivery: ir.Delivery, project: ir.Project) -> tuple[Parts, tuple[Diagnostic, ...]]:
+    """The numbers of the sends of the deliveries that one refers to, directly or through others, as
+    `compile_project` finds them; those with errors count as one send. A circle among them is told."""
+    own = {one.name: one for one in project.deliveries if one.sent_request_id is None}
+    waiting, uses = [delivery.name], {}
+    while waiting:
+        name = waiting.pop()
+        if name not in uses:
+            uses[name] = _used(own[name], own)
+            waiting.extend(uses[name])
+    order, cycle = _ordered(uses)
+    parts: dict[str, tuple[int, ...]] = dict.fromkeys(own, (0,))
+    for name in order:
+        if name != delivery.name:
+            compiled, _ = compile_one(own[name], parts, verbs_of(project), arms_of(project))
+            if compiled is not None:
+                parts[name] = tuple(send.part for send in compiled.delivery.sends)
+    return parts, (_circle_problem([own[name] for name in cycle]),) if cycle else ()
+
+
 def _used(delivery: ir.Delivery, own: Mapping[str, ir.Delivery]) -> tuple[str, ...]:
     names = {refers_to(atom) for atom in ir.atoms_of(delivery.reach)}
     return tuple(sorted(name for name in names if name is not None and name in own))
@@ -140,7 +160,7 @@ def _circle_problem(cycle: Sequence[ir.Delivery]) -> Diagnostic:
     places = [delivery.to_span or delivery.span for delivery in cycle]
     labels = [Label(place, "next") for place in places[1:] if place is not None]
     path = " -> ".join((*(delivery.name for delivery in cycle), cycle[0].name))
-    return error("AUD0210", places[0], labels=labels, name=cycle[0].name, path=path)
+    return error("AUD0210", places[0], labels=labels, name=cycle[0].name, path=path, policy=None, covered=None)
 
 
 def _program(done: Iterable[Compiled]) -> Program:

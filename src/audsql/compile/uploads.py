@@ -9,24 +9,66 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations, islice
 
 from audsql.compile import decision, formula
-from audsql.compile.cofactor import Split, express, facts_of
+from audsql.compile.cofactor import Split, Way, express, facts_of
 from audsql.compile.decision import Space
 from audsql.compile.formula import Formula
 from audsql.compile.shape import normal
 from audsql.meaning import ir
 
-__all__ = ["Encoding", "cell_function", "encodings", "fewest", "own_expression", "upload_key", "weight"]
+__all__ = [
+    "Encoding",
+    "Words",
+    "cell_function",
+    "encodings",
+    "fewest",
+    "four_uploads",
+    "own_expression",
+    "swapped",
+    "upload_key",
+    "weight",
+    "written_code",
+]
 
 Encoding = tuple[int, ...]
 """One number an upload: bit c is set where cell c is in it."""
 
 _POOL_CELLS_MAX = 5
+"""Up to so many cells all codes with the fewest uploads are looked at."""
 _CANDIDATES_MAX = 24
-_COMBINATIONS_MAX = 400
+_COMBINATIONS_MAX = 500
 _TABLE_VARIABLES_MAX = 6
+_FAR = 1_000
+"""Words of a function that the author did not write, as far as codes are put in order."""
+
+
+@dataclass(slots=True)
+class Words:
+    """The functions that the author wrote, as sets of cells without cell 0, and how long their words are; what unions
+    of cells are in words, as far as they were asked for."""
+
+    split: Split
+    naturals: dict[int, int] = field(init=False)
+    made: dict[int, ir.Expression] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.naturals = _natural_masks(self.split)
+
+    @property
+    def cells(self) -> int:
+        return len(self.split.cells)
+
+    def order(self, code: Encoding) -> tuple[int, tuple[str, ...]]:
+        """Short uploads first, then those whose words come first: the same for equal functions in any delivery."""
+        for mask in code:
+            if mask not in self.made:
+                self.made[mask] = own_expression(self.split, cell_function(self.split, mask))
+        spoken = [self.made[mask] for mask in code]
+        return sum(weight(one) for one in spoken), tuple(sorted(one.key for one in spoken))
 
 
 def fewest(cells: int) -> int:
@@ -34,16 +76,94 @@ def fewest(cells: int) -> int:
     return max(cells - 1, 0).bit_length()
 
 
-def encodings(split: Split, uploads: int) -> tuple[Encoding, ...]:
+def encodings(words: Words, uploads: int) -> tuple[Encoding, ...]:
     """Codes of that many uploads worth trying, those with the fewest uploaded cells and words first."""
-    count = len(split.cells)
+    count = words.cells
     if count <= 1:
         return ((),) if uploads == 0 else ()
-    words = _natural_masks(split)
-    found = dict.fromkeys(_candidates(count, uploads, tuple(words)))
+    found = dict.fromkeys(_candidates(count, uploads, tuple(words.naturals)))
     told = [code for code in found if all(code) and _separates(code, count)]
-    told.sort(key=lambda code: (_members(code), sum(words.get(mask, 1_000) for mask in code), code))
-    return tuple(told[:_CANDIDATES_MAX])
+    told.sort(key=lambda code: (_members(code), sum(words.naturals.get(mask, _FAR) for mask in code), code))
+    return tuple(told if count <= _POOL_CELLS_MAX and uploads == fewest(count) else told[:_CANDIDATES_MAX])
+
+
+def swapped(words: Words, code: Encoding) -> Iterator[Encoding]:
+    """The encoding with the codes of two cells exchanged, or one cell given a code that no cell has."""
+    numbers = [sum((mask >> cell & 1) << bit for bit, mask in enumerate(code)) for cell in range(words.cells)]
+    free = [number for number in range(1, 1 << len(code)) if number not in numbers]
+    for cell in range(1, words.cells):
+        for other in range(cell + 1, words.cells):
+            yield _numbered([numbers[{cell: other, other: cell}.get(at, at)] for at in range(words.cells)], len(code))
+        for number in free:
+            yield _numbered([*numbers[:cell], number, *numbers[cell + 1 :]], len(code))
+
+
+def four_uploads(words: Words, ways: Sequence[Way]) -> tuple[Encoding, ...]:
+    """For sends that two line atoms decide: an upload for whom each of the four states of them lets in.
+
+    A tree is then `a ? (b ? u3 : u2) : (b ? u1 : u0)`: ten leaves where each line atom takes one, and with several
+    2 leaves of one atom, 4 of the other and 4 of uploads. People unknown to the data are in no upload: where a state
+    lets them in, the upload is of those whom it keeps out.
+    """
+    space = words.split.space
+    levels = sorted({level for way in ways for line in way.lines for level in decision.support(space, line)})
+    if len(levels) != 2:
+        return ()
+    masks: dict[int, None] = {}
+    for way in ways:
+        for states in ((), levels[:1], levels[1:], levels):
+            mask = sum(1 << cell for cell, line in enumerate(way.lines) if decision.evaluate(space, line, states))
+            mask = ((1 << words.cells) - 1) & ~mask if mask & 1 else mask
+            masks.update({mask: None} if mask else {})
+    code = tuple(sorted(masks))
+    return (code,) if _separates(code, words.cells) else ()
+
+
+def written_code(words: Words, function: ir.Expression) -> tuple[Encoding, ...]:
+    """The code whose uploads are the largest parts of own data as the author wrote them. With it no tree needs more
+    leaves than what the author wrote."""
+    split = words.split
+    levels = {rail: level for level, rail in enumerate(split.rails)}
+    masks: dict[int, None] = {}
+    try:
+        for part in _own_parts(normal(function)):
+            function_of_part = express(split.space, part, levels)
+            inside = (decision.evaluate(split.space, function_of_part, _example(split, cell)) for cell in split.cells)
+            mask = sum(1 << at for at, holds in enumerate(inside) if holds)
+            mask = ((1 << words.cells) - 1) & ~mask if mask & 1 else mask
+            masks.update({mask: None} if mask else {})
+    except decision.SpaceFull:
+        return ()
+    code = tuple(sorted(masks))
+    return (code,) if _separates(code, words.cells) else ()
+
+
+def _example(split: Split, cell: int) -> tuple[int, ...]:
+    """The own atoms of somebody in a cell: of as few as can be."""
+    if decision.evaluate(split.space, cell, ()):
+        return ()
+    return decision.paths(split.space, cell, len(split.rails))[decision.TRUE]
+
+
+def _own_parts(form: ir.Expression) -> Iterator[ir.Expression]:
+    own: dict[str, bool] = {}
+    for node in ir.nodes_of(form):
+        inner = ir.children(node)
+        own[node.key] = all(own[part.key] for part in inner) if inner else _is_own(node)
+    stack = [form]
+    while stack:
+        node = stack.pop()
+        if own[node.key]:
+            yield node
+        elif isinstance(node, ir.And | ir.Or):
+            mine = [part for part in node.operands if own[part.key]]
+            if mine:
+                yield ir.land(*mine) if isinstance(node, ir.And) else ir.lor(*mine)
+            stack.extend(part for part in node.operands if not own[part.key])
+
+
+def _is_own(node: ir.Expression) -> bool:
+    return isinstance(node, ir.Leaf) and node.atom.world == "own"
 
 
 def _natural_masks(split: Split) -> dict[int, int]:
@@ -54,7 +174,7 @@ def _natural_masks(split: Split) -> dict[int, int]:
         mask = sum(1 << i for i, cell in enumerate(split.cells) if decision.within(split.space, cell, function))
         mask = everything & ~mask if mask & 1 else mask
         if mask:
-            masks[mask] = min(weight(expression), masks.get(mask, 1_000))
+            masks[mask] = min(weight(expression), masks.get(mask, _FAR))
     return masks
 
 
@@ -174,6 +294,7 @@ def _spoken(split: Split, spoken: Formula, levels: Sequence[int]) -> ir.Expressi
 # --- identity -------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=2_048)
 def upload_key(account: str, expression: ir.Expression) -> str:
     """The identity of an upload: equal for equal functions of own data on one account, whatever their words.
 

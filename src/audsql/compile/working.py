@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from audsql.compile.audiences import Named
+from audsql.compile.changing import Guards
 from audsql.compile.cofactor import Split, Way
 from audsql.compile.covers import Cover
 from audsql.compile.program import Filter, Send, UploadFunction, filter_leaves
@@ -34,7 +35,8 @@ class Working:
 
     `function` is what it reaches among friends. `parts` are in the order of the sends; `cover.trees` has for each part
     its trees, one a send, more where one was split. `uploads` are the bits of the codes, those included that no send
-    names in the end. Bounds from below stand at what they bound: `split.sends_least`, `cover.uploads_least`.
+    names in the end. `guards`: what keeps anybody from getting two of the sends. Bounds from
+    below stand at what they bound: `split.sends_least`, `cover.uploads_least`.
     """
 
     delivery: ir.Delivery
@@ -45,3 +47,4 @@ class Working:
     cover: Cover
     sends: tuple[Send, ...]
     uploads: tuple[UploadFunction, ...]
+    guards: Guards

@@ -2,6 +2,7 @@
 
 An entry is a JSON header and blocks of bytes under one SHA-256. What does not verify is as good as
 absent. Nothing outside the cache depends on it but speed, except for named sets and the key.
+Where the project has a key, an entry is closed under it as a whole, bound to its name.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Entry", "entry_name", "load_key", "make_folder", "read_entry", "scratch_folder", "trim", "write_entry"]
+from audsql.data.keys import Keys, NotAuthentic, open_stream, seal_stream, sealed_under
+
+__all__ = [
+    "Entry", "entry_name", "entry_paths", "load_key", "make_folder", "read_entry", "reseal", "scratch_folder", "trim",
+    "write_entry", "write_private",
+]  # fmt: skip
 
 Buffer = bytes | memoryview
 
@@ -29,8 +35,10 @@ _DIGEST_BYTES = 32
 _PREFIX_BYTES = len(_MAGIC) + _DIGEST_BYTES
 _ALIGNMENT = 16
 KEY_BYTES = 32
+# Up to so many bytes, mapping a file costs more than reading it.
+_READ_BYTES_MAX = 65_536
 STALE_SECONDS = 86_400
-ENTRIES_KEPT_MAX = 4_000
+ENTRIES_KEPT_MAX = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,10 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def write_entry(path: Path, header: Mapping[str, Any], blocks: Sequence[Buffer], *, sync: bool = False) -> None:
-    """Write an entry beside its place and rename it there. Raises OSError."""
+def write_entry(
+    path: Path, header: Mapping[str, Any], blocks: Sequence[Buffer], *, sync: bool = False, keys: Keys | None = None
+) -> None:
+    """Write an entry beside its place and rename it there, closed where there are keys. Raises OSError."""
     make_folder(path.parent)
     sizes = [memoryview(block).nbytes for block in blocks]
     head = json.dumps({**header, "sizes": sizes}, sort_keys=True).encode()
@@ -61,10 +71,21 @@ def write_entry(path: Path, header: Mapping[str, Any], blocks: Sequence[Buffer],
     total = hashlib.sha256()
     for part in parts:
         total.update(part)
-    _replace(path, [_MAGIC + total.digest(), *parts], sync)
+    whole = [_MAGIC + total.digest(), *parts]
+    _replace(path, whole if keys is None else seal_stream(keys, "cache", _bound_name(path), whole), sync)
 
 
-def _replace(path: Path, parts: Sequence[Buffer], sync: bool) -> None:
+def write_private(path: Path, content: bytes) -> None:
+    """Put a small file of ours in its place, whole or not at all. Raises OSError."""
+    make_folder(path.parent)
+    _replace(path, [content], True)
+
+
+def _bound_name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _replace(path: Path, parts: Iterable[Buffer], sync: bool) -> None:
     # mkstemp gives mode 0600.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
@@ -81,13 +102,34 @@ def _replace(path: Path, parts: Sequence[Buffer], sync: bool) -> None:
         raise
 
 
-def read_entry(path: Path) -> Entry | None:
-    """The entry, memory-mapped; None where it is absent, unreadable or damaged."""
+def read_entry(path: Path, keys: Keys | None = None) -> Entry | None:
+    """The entry, memory-mapped where it is large and not closed; None where it is absent, unreadable or damaged.
+
+    With keys, an entry that stands open is as good as absent: `reseal` closed all that were ours. Raises KeyMissing.
+    """
+    view = _mapped(path)
+    if view is None:
+        return None
+    if keys is not None or sealed_under(view) is not None:
+        try:
+            view = memoryview(open_stream(keys or Keys(()), "cache", _bound_name(path), view))
+        except NotAuthentic:
+            return None
+    return _verified(view)
+
+
+def _mapped(path: Path) -> memoryview | None:
     try:
-        with path.open("rb") as stream:
-            view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        with path.open("rb", buffering=0) as stream:
+            if os.fstat(stream.fileno()).st_size > _READ_BYTES_MAX:
+                return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+            content = stream.readall()
+            return memoryview(content) if content else None
     except (OSError, ValueError):
         return None
+
+
+def _verified(view: memoryview) -> Entry | None:
     body = view[_PREFIX_BYTES:]
     if len(view) < _PREFIX_BYTES + 4 or view[: len(_MAGIC)] != _MAGIC:
         return None
@@ -102,6 +144,66 @@ def read_entry(path: Path) -> Entry | None:
         blocks.append(body[at : at + size])
         at += size + -size % _ALIGNMENT
     return Entry(header, tuple(blocks))
+
+
+# --- keys -------------------------------------------------------------------------------------------
+
+_SEAL_NAME = "sealed"
+
+
+def entry_paths(cache: Path) -> Iterator[Path]:
+    """Every entry of a cache, sorted."""
+    for folder in (cache, cache / "leaves", cache / "sets"):
+        if folder.is_dir():
+            yield from sorted(one for one in folder.iterdir() if _is_entry(one, folder == cache))
+
+
+def _is_entry(path: Path, at_top: bool) -> bool:
+    return path.is_file() and not path.name.startswith(".") and (path.name.startswith("people-") or not at_top)
+
+
+def reseal(cache: Path, keys: Keys | None) -> int:
+    """Close every entry under the current key, once; how many were written anew.
+
+    What stands open in a cache that was closed before was put there by somebody else and stays as it is, to be
+    passed over. Raises KeyMissing where the cache is closed under a key that is not given, before anything is
+    written; OSError.
+    """
+    closed_under = _closed_under(cache)
+    if closed_under is not None and (keys is None or closed_under not in keys.key_ids):
+        from audsql.data.keys import KeyMissing
+
+        raise KeyMissing(closed_under)
+    if keys is None or closed_under == keys.key_id or not cache.is_dir():
+        return 0
+    written = 0
+    for path in entry_paths(cache):
+        if _closed_anew(path, keys, open_too=closed_under is None):
+            written += 1
+    _replace(cache / _SEAL_NAME, [keys.key_id.encode()], True)
+    return written
+
+
+def _closed_under(cache: Path) -> str | None:
+    try:
+        return (cache / _SEAL_NAME).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _closed_anew(path: Path, keys: Keys, *, open_too: bool) -> bool:
+    view = _mapped(path)
+    under = None if view is None else sealed_under(view)
+    if view is None or under == keys.key_id or (under is None and not open_too):
+        return False
+    plain: Buffer = view
+    if under is not None:
+        try:
+            plain = memoryview(open_stream(keys, "cache", _bound_name(path), view))
+        except NotAuthentic:
+            return False
+    _replace(path, seal_stream(keys, "cache", _bound_name(path), [plain]), True)
+    return True
 
 
 @contextlib.contextmanager

@@ -19,20 +19,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audsql.data.cache import read_entry, write_entry
+from audsql.data.erased import NOBODY_ERASED, Erased, is_erased
 from audsql.data.ids import Ids, Words, user_id_texts
+from audsql.data.keys import Keys
 from audsql.meaning.ir import IdKind
 
-__all__ = ["Dictionary", "encode", "flush", "id_order", "id_texts", "lookup", "open_dictionary"]
+__all__ = [
+    "ERASED", "Dictionary", "encode", "flush", "id_order", "id_texts", "lookup", "open_dictionary",
+]  # fmt: skip
 
 Numbers = NDArray[np.uint32]
 _FORMAT = 1
 _EPOCHS_KEPT_MAX = 4_096
 _NOT_FOUND = np.uint32(0xFFFFFFFF)
+ERASED = _NOT_FOUND
+"""In place of the number of somebody who was erased."""
 
 
 @dataclass(slots=True)
 class Dictionary:
-    """`high`, `low` (and `texts`, for kinds other than user ids) by number; `keys` sorted, `numbers` beside them."""
+    """`high`, `low` (and `texts`, for kinds other than user ids) by number; `keys` sorted, `numbers` beside them.
+
+    `keys_kept` close the file. `blank`: numbers of people who were erased, of whom nothing is left;
+    `admitted`: of those who are known again, because a list that only takes people away names them. `scrubbed` marks
+    the tombstones that were seen to.
+    """
 
     kind: IdKind
     salt: bytes
@@ -44,22 +55,47 @@ class Dictionary:
     texts: list[str] = field(default_factory=list)
     grown: bool = False
     order: tuple[Numbers, Numbers] | None = None
+    keys_kept: Keys | None = None
+    erased: Erased = NOBODY_ERASED
+    blank: list[int] = field(default_factory=list)
+    admitted: list[int] = field(default_factory=list)
+    scrubbed: str = ""
 
     def __len__(self) -> int:
         return len(self.high)
 
 
-def encode(dictionary: Dictionary, ids: Ids) -> Numbers:
-    """The number of each id, in the order given; ids that are new are added."""
+def encode(dictionary: Dictionary, ids: Ids, *, erased_too: bool = False, admitted_too: bool = False) -> Numbers:
+    """The number of each id, in the order given; ids that are new are added.
+
+    Whoever was erased is `ERASED`, unless `erased_too` says that here the person is to be known, or `admitted_too`
+    that it is so where the person is known again.
+    """
     high, low = (ids.high, ids.low) if ids.kind == "user_id" else _words(dictionary, ids.texts)
     numbers = _find(dictionary, high, low)
     missing = np.flatnonzero(numbers == _NOT_FOUND)
+    gone = np.empty(0, np.intp)
+    if len(missing) and dictionary.erased.mark:
+        hits = is_erased(dictionary.erased, _chosen(ids, missing))
+        gone, missing = missing[hits], missing if erased_too else missing[~hits]
     if len(missing):
         _add(dictionary, high[missing], low[missing])
         numbers[missing] = _find(dictionary, high[missing], low[missing])
+    if erased_too:
+        dictionary.admitted.extend(np.unique(numbers[gone]).tolist())
     if ids.kind != "user_id":
         _keep_texts(dictionary, numbers, ids.texts)
+    if not erased_too and not admitted_too and dictionary.erased.mark:
+        found = np.flatnonzero(numbers != ERASED)
+        known = _known_erased(dictionary)
+        numbers[found[np.isin(numbers[found], known)]] = ERASED
     return numbers
+
+
+def _chosen(ids: Ids, rows: NDArray[np.intp]) -> Ids:
+    if ids.kind == "user_id":
+        return Ids(ids.kind, ids.high[rows], ids.low[rows])
+    return Ids(ids.kind, ids.high, ids.low, tuple(ids.texts[row] for row in rows.tolist()))
 
 
 def lookup(dictionary: Dictionary, ids: Ids) -> tuple[int | None, ...]:
@@ -121,7 +157,7 @@ def _find(dictionary: Dictionary, high: Words, low: Words) -> Numbers:
     # Ascending needles walk the index in order, which is what makes this quick.
     places = np.searchsorted(dictionary.keys, keys)
     while len(rows):
-        inside = places < len(dictionary)
+        inside = places < len(dictionary.keys)
         rows, keys, places = rows[inside], keys[inside], places[inside]
         same = dictionary.keys[places] == keys
         rows, keys, places = rows[same], keys[same], places[same]
@@ -164,8 +200,11 @@ def _add(dictionary: Dictionary, high: Words, low: Words) -> None:
 def _keep_texts(dictionary: Dictionary, numbers: Numbers, texts: tuple[str, ...]) -> None:
     known = len(dictionary.texts)
     dictionary.texts.extend([""] * (len(dictionary) - known))
-    for row in np.flatnonzero(numbers >= known).tolist():
+    for row in np.flatnonzero((numbers >= known) & (numbers != ERASED)).tolist():
         dictionary.texts[numbers[row]] = texts[row]
+    if dictionary.erased.mark:
+        rows = np.flatnonzero(numbers != ERASED).tolist()
+        numbers, texts = numbers[rows], tuple(texts[row] for row in rows)
     kept = map(dictionary.texts.__getitem__, numbers.tolist())
     if any(map(ne, kept, texts)):
         raise ArithmeticError("two ids share 128 bits of a salted digest")
@@ -174,33 +213,73 @@ def _keep_texts(dictionary: Dictionary, numbers: Numbers, texts: tuple[str, ...]
 # --- the file -------------------------------------------------------------------------------------
 
 
-def open_dictionary(folder: Path, kind: IdKind) -> Dictionary:
-    """The dictionary kept in a folder; a new one where there is none or it is damaged."""
-    entry = read_entry(folder / f"people-{kind}")
+def open_dictionary(folder: Path, kind: IdKind, keys: Keys | None = None, erased: Erased = NOBODY_ERASED) -> Dictionary:
+    """The dictionary kept in a folder; a new one where there is none or it is damaged.
+
+    Nothing is left in it of whoever was erased. Raises KeyMissing.
+    """
+    entry = read_entry(folder / f"people-{kind}", keys)
     if entry is None or entry.header.get("format") != _FORMAT or entry.header.get("kind") != kind:
-        return Dictionary(kind, secrets.token_bytes(32))
-    high, low, keys, numbers, texts = entry.blocks
+        return Dictionary(kind, secrets.token_bytes(32), keys_kept=keys, erased=erased, scrubbed=erased.mark)
+    high, low, sorted_keys, numbers, texts = entry.blocks
     words = bytes(texts).decode("utf-8")
-    return Dictionary(
+    dictionary = Dictionary(
         kind,
         bytes.fromhex(entry.header["salt"]),
         entry.header["epochs"],
         np.frombuffer(high, np.uint64),
         np.frombuffer(low, np.uint64),
-        np.frombuffer(keys, np.uint64),
+        np.frombuffer(sorted_keys, np.uint64),
         np.frombuffer(numbers, np.uint32),
         words.split("\n") if words else [],
+        keys_kept=keys,
+        erased=erased,
+        blank=entry.header.get("blank", []),
+        admitted=entry.header.get("admitted", []),
+        scrubbed=entry.header.get("scrubbed", ""),
     )
+    if erased.mark and dictionary.scrubbed != erased.mark:
+        _scrub(dictionary)
+    return dictionary
+
+
+def _scrub(dictionary: Dictionary) -> None:
+    """Leave nothing of whoever was erased but a number that is nobody's, so that the numbers of others stand."""
+    texts = (*dictionary.texts, *[""] * (len(dictionary) - len(dictionary.texts)))
+    ids = Ids(dictionary.kind, dictionary.high, dictionary.low, () if dictionary.kind == "user_id" else texts)
+    gone = np.setdiff1d(np.flatnonzero(is_erased(dictionary.erased, ids)), np.array(dictionary.blank, np.int64))
+    dictionary.scrubbed, dictionary.grown, dictionary.admitted = dictionary.erased.mark, True, []
+    if not len(gone):
+        return
+    dictionary.high, dictionary.low = dictionary.high.copy(), dictionary.low.copy()
+    dictionary.high[gone] = dictionary.low[gone] = 0
+    if dictionary.texts:
+        for number in gone.tolist():
+            dictionary.texts[number] = ""
+    kept = ~np.isin(dictionary.numbers, gone)
+    dictionary.keys, dictionary.numbers = dictionary.keys[kept], dictionary.numbers[kept]
+    dictionary.blank = sorted([*dictionary.blank, *gone.tolist()])
+
+
+def _known_erased(dictionary: Dictionary) -> Numbers:
+    return np.array([*dictionary.blank, *dictionary.admitted], np.uint32)
 
 
 def flush(dictionary: Dictionary, folder: Path) -> str:
     """Keep the dictionary if it grew; its present epoch. Raises OSError."""
     if dictionary.grown or not dictionary.epochs:
         epochs = [*dictionary.epochs, secrets.token_hex(16)][-_EPOCHS_KEPT_MAX:]
-        header = {"format": _FORMAT, "kind": dictionary.kind, "salt": dictionary.salt.hex(), "epochs": epochs}
+        header: dict[str, object] = {
+            "format": _FORMAT,
+            "kind": dictionary.kind,
+            "salt": dictionary.salt.hex(),
+            "epochs": epochs,
+        }
+        if dictionary.scrubbed:
+            header |= {"blank": dictionary.blank, "admitted": dictionary.admitted, "scrubbed": dictionary.scrubbed}
         arrays = (dictionary.high, dictionary.low, dictionary.keys, dictionary.numbers)
         blocks = [memoryview(np.ascontiguousarray(array).view(np.uint8).data) for array in arrays]
         texts = memoryview("\n".join(dictionary.texts).encode("utf-8"))
-        write_entry(folder / f"people-{dictionary.kind}", header, [*blocks, texts])
+        write_entry(folder / f"people-{dictionary.kind}", header, [*blocks, texts], keys=dictionary.keys_kept)
         dictionary.epochs, dictionary.grown = epochs, False
     return dictionary.epochs[-1]

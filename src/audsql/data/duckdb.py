@@ -20,13 +20,25 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from audsql.data import cache as store
+from audsql.data import kept
 from audsql.data.buckets import Buckets, extended, read_buckets
 from audsql.data.content import Content, open_file
 from audsql.data.declared import Declared, Wanted, declared_source, region_of, source_name, wanted_of
 from audsql.data.derived import Derived, derive, link_of
-from audsql.data.dictionary import Dictionary, encode, flush, id_order, id_texts, open_dictionary
+from audsql.data.dictionary import (
+    ERASED,
+    Dictionary,
+    encode,
+    flush,
+    id_texts,
+    open_dictionary,
+)
 from audsql.data.engine import EngineFailure, LinkKey, Materialised, SourceFacts
+from audsql.data.erased import NOBODY_ERASED, Erased
+from audsql.data.fingerprint import fingerprint_of, id_bytes, ids_from
 from audsql.data.ids import Ids
+from audsql.data.kept import facts_from, facts_header
+from audsql.data.keys import Keys
 from audsql.data.leaves import Window, open_ended
 from audsql.data.linkage import Links
 from audsql.data.lists import read_list
@@ -34,28 +46,27 @@ from audsql.data.people import People, PeopleSet, bits_of, evaluate, numbers_of,
 from audsql.data.shape import Shape
 from audsql.data.tables import evaluate_table, read_pairs, read_table
 from audsql.diag import Diagnostic, error, warning
-from audsql.meaning.ir import (
-    Atom,
-    Expression,
-    IdKind,
-    Linked,
-    Mapped,
-    Project,
-    Rows,
-    Uploaded,
-)
+from audsql.meaning.ir import Atom, Expression, IdKind, Linked, Mapped, Project, Rows, Uploaded
 from audsql.meaning.lineage import with_parts
 
 __all__ = ["DuckEngine", "open_engine"]
 
 
-def open_engine(project: Project, root: Path, cache: Path, key: bytes | None = None) -> DuckEngine:
+def open_engine(
+    project: Project,
+    root: Path,
+    cache: Path,
+    key: bytes | None = None,
+    keys: Keys | None = None,
+    erased: Erased = NOBODY_ERASED,
+) -> DuckEngine:
     """The embedded engine over the files below `root`.
 
     `cache`: a folder that the engine may fill, made at the first write. `key`: for fingerprints, at least
-    16 bytes; without it, one that is kept in the cache.
+    16 bytes; without it, one that is kept in the cache. `keys` close the cache, which must be closed already
+    (`cache.reseal`). `erased`: people who are in no set, whatever the files say.
     """
-    return DuckEngine(project, root, cache, key)
+    return DuckEngine(project, root, cache, key, keys, erased)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +103,15 @@ class DuckEngine:
     root: Path
     cache: Path
     key: bytes | None = None
+    keys: Keys | None = None
+    erased: Erased = NOBODY_ERASED
     dictionaries: dict[IdKind, Dictionary] = field(default_factory=dict)
     fingerprints: dict[tuple[str, bytes], str] = field(default_factory=dict)
     buckets: dict[tuple[IdKind, str], Buckets] = field(default_factory=dict)
     buckets_to_keep: set[tuple[IdKind, str]] = field(default_factory=set)
+    # The last time of each table, by its digest, as the cache has it: every leaf with a window asks for it.
+    latest: dict[str, int | None] = field(default_factory=dict)
+    packs: dict[str, kept.Pack] = field(default_factory=dict)
 
     def materialise(
         self, atoms: Sequence[Atom], as_of: datetime, pinned: Mapping[str, str] | None = None
@@ -165,28 +181,36 @@ class DuckEngine:
         bits = hashlib.sha256(people.bits.serialize()).digest()
         memo = (people.kind or "", bits)
         if memo not in self.fingerprints:
-            self.fingerprints[memo] = _fingerprint(self, people)
+            self.fingerprints[memo] = _fingerprint(self, people, _secret(self))
         return self.fingerprints[memo]
+
+    def is_fingerprint(self, people: PeopleSet, known: str) -> bool:
+        """Whether a fingerprint is this set's, under the key of today or an older one."""
+        if self.fingerprint(people) == known:
+            return True
+        older = self.keys.secrets[1:] if self.keys else ()
+        return any(_fingerprint(self, people, key) == known for key in older)
 
     def save(self, name: str, people: PeopleSet) -> None:
         block = b""
         if people.kind is not None:
-            block = _id_bytes(_dictionary(self, people.kind), people)
+            block = id_bytes(_dictionary(self, people.kind), people)
         try:
             header = {"format": 1, "kind": people.kind, "count": len(people.bits)}
-            store.write_entry(_set_path(self, name), header, [block], sync=True)
+            store.write_entry(_set_path(self, name), header, [block], sync=True, keys=self.keys)
         except OSError as failure:
             raise EngineFailure(_write_failure(failure)) from None
 
     def load(self, name: str) -> PeopleSet | None:
-        entry = store.read_entry(_set_path(self, name))
+        entry = store.read_entry(_set_path(self, name), self.keys)
         if entry is None or entry.header.get("format") != 1:
             return None
         kind: IdKind | None = entry.header["kind"]
         if kind is None:
             return PeopleSet(None, BitMap())
-        numbers = encode(_dictionary(self, kind), _ids_from(kind, bytes(entry.blocks[0])))
-        return PeopleSet(kind, bits_of(numbers))
+        dictionary = _dictionary(self, kind)
+        numbers = encode(dictionary, ids_from(kind, bytes(entry.blocks[0])), admitted_too=True)
+        return PeopleSet(kind, bits_of(numbers[numbers != ERASED]))
 
 
 # --- one source -------------------------------------------------------------------------------------
@@ -258,15 +282,16 @@ def _read(
         batch.problems += result.diagnostics
         if result.ids is None:
             return
-        numbers = encode(_dictionary(engine, id_column[0]), result.ids)
-        facts = replace(facts, people=len(numbers), blank_ids=result.blank_ids)
+        numbers = _numbers(engine, declared, id_column[0], result.ids)
+        known = numbers != ERASED
+        facts = replace(facts, people=int(known.sum()), blank_ids=result.blank_ids)
         facts, notes = _table_notes(declared, facts)
         latest: int | Literal["unknown"] | None = "unknown"
         if any(isinstance(row, Window) for leaf in leaves.values() for row in leaf.rows):
             latest = batch.latest[digest] = result.latest
         for one in wanted:
             if one.id == id_column:
-                people = PeopleSet(id_column[0], bits_of(numbers[result.truth[one.leaf.key]]))
+                people = PeopleSet(id_column[0], bits_of(numbers[result.truth[one.leaf.key] & known]))
                 leaf = one.leaf if latest == "unknown" else open_ended(one.leaf, latest)
                 _put(batch, replace(one, leaf=leaf), _Found(facts, people, notes), digest)
 
@@ -289,10 +314,8 @@ def _read_links(
     if facts.rows and not len(result.given):
         batch.problems.append(error("AUD1052", form.span, table=form.name, given=kind, found=to, count=facts.rows))
         return
-    pairs = np.unique(
-        np.stack([encode(_dictionary(engine, kind), result.given), encode(_dictionary(engine, to), result.found)]),
-        axis=1,
-    )
+    both = np.stack([_numbers(engine, declared, kind, result.given), _numbers(engine, declared, to, result.found)])
+    pairs = np.unique(both[:, (both != ERASED).all(axis=0)], axis=1)
     links = Links(np.ascontiguousarray(pairs[0]), np.ascontiguousarray(pairs[1]))
     facts = replace(facts, people=len(np.unique(links.found)), blank_ids=result.blank_ids)
     facts, notes = _table_notes(declared, facts)
@@ -327,8 +350,8 @@ def _read_list(
     if read.ids is None:
         batch.problems += read.diagnostics
         return
-    numbers = encode(_dictionary(engine, upload.id_kind), read.ids)
-    people = PeopleSet(upload.id_kind, bits_of(numbers))
+    numbers = _numbers(engine, declared, upload.id_kind, read.ids)
+    people = PeopleSet(upload.id_kind, bits_of(numbers[numbers != ERASED]))
     rows, count = len(read.ids), len(people.bits)
     facts = SourceFacts(upload.name, "upload", digest, rows, count, rows - count, read.encoding, content.modified)
     for one in wanted:
@@ -366,8 +389,17 @@ def _distinct(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 def _dictionary(engine: DuckEngine, kind: IdKind) -> Dictionary:
     if kind not in engine.dictionaries:
-        engine.dictionaries[kind] = open_dictionary(engine.cache, kind)
+        engine.dictionaries[kind] = open_dictionary(engine.cache, kind, engine.keys, engine.erased)
     return engine.dictionaries[kind]
+
+
+def _numbers(engine: DuckEngine, declared: Declared, kind: IdKind, ids: Ids) -> NDArray[np.uint32]:
+    """The number of each id; `ERASED` for whoever was erased, unless the source only takes people away."""
+    return encode(_dictionary(engine, kind), ids, erased_too=_suppresses(engine, declared))
+
+
+def _suppresses(engine: DuckEngine, declared: Declared) -> bool:
+    return declared.name in engine.erased.suppressing
 
 
 def _leaf_name(one: Wanted, digest: str) -> str:
@@ -380,42 +412,26 @@ def _cached(
     """What the cache holds of an atom on the source of this digest."""
     leaf = one.leaf
     if any(isinstance(row, Window) for row in leaf.rows):
-        latest = store.read_entry(_leaves(engine) / store.entry_name("latest", digest))
-        if latest is not None:
-            leaf = open_ended(leaf, latest.header["latest"])
-    entry = store.read_entry(_leaves(engine) / _leaf_name(replace(one, leaf=leaf), digest))
-    if entry is None or entry.header["epoch"] not in _dictionary(engine, one.id[0]).epochs:
+        if digest not in engine.latest:
+            last = store.read_entry(_leaves(engine) / store.entry_name("latest", digest), engine.keys)
+            if last is not None:
+                engine.latest[digest] = last.header["latest"]
+        if digest in engine.latest:
+            leaf = open_ended(leaf, engine.latest[digest])
+    name = _leaf_name(replace(one, leaf=leaf), digest)
+    entry = kept.find(_leaves(engine), engine.packs, digest, name, engine.keys)
+    dictionary = _dictionary(engine, one.id[0])
+    if entry is None or entry.header["epoch"] not in dictionary.epochs:
         return None
-    facts, notes = _facts_from(entry.header, declared, digest, modified)
-    return _Found(facts, PeopleSet(one.id[0], BitMap.deserialize(bytes(entry.blocks[0]))), notes)
-
-
-def _facts_from(
-    header: Mapping[str, Any], declared: Declared, digest: str, modified: datetime | None
-) -> tuple[SourceFacts, tuple[Diagnostic, ...]]:
-    rows, count, duplicates = header["rows"], header["people"], header["duplicates"]
-    blank = header["blank_ids"]
-    facts = SourceFacts(
-        declared.name, declared.kind, digest, rows, count, duplicates, header["encoding"], modified, blank
-    )
-    span = declared.form.span if declared.form else (declared.upload.span if declared.upload else None)
-    notes = [
-        Diagnostic(code, "warning", span, tuple((name, _fact(value)) for name, value in told))
-        for code, told in header["warnings"]
-    ]
-    return facts, tuple(notes)
-
-
-def _facts_header(found: _Found | _FoundLinks) -> dict[str, Any]:
-    facts = found.facts
-    return {
-        "rows": facts.rows,
-        "people": facts.people,
-        "duplicates": facts.duplicates,
-        "encoding": facts.encoding,
-        "blank_ids": facts.blank_ids,
-        "warnings": [[note.code, note.facts] for note in found.warnings],
-    }
+    people = PeopleSet(one.id[0], BitMap.deserialize(bytes(entry.blocks[0])))
+    if dictionary.blank or dictionary.admitted:
+        gone = BitMap(dictionary.blank if _suppresses(engine, declared) else dictionary.blank + dictionary.admitted)
+        if _suppresses(engine, declared) and people.bits & gone:
+            # Somebody was erased and is to stay kept away: only the file still says who.
+            return None
+        people = PeopleSet(people.kind, people.bits - gone)
+    facts, notes = facts_from(entry.header, declared, digest, modified)
+    return _Found(facts, people, notes)
 
 
 def _links_name(declared: Declared, key: LinkKey, digest: str) -> str:
@@ -435,7 +451,7 @@ def _cached_links(
     """Take what the cache holds of linkages on the source of this digest; the others."""
     missing = []
     for key in wanted:
-        entry = store.read_entry(_leaves(engine) / _links_name(declared, key, digest))
+        entry = store.read_entry(_leaves(engine) / _links_name(declared, key, digest), engine.keys)
         kinds = key[1:]
         if entry is None or any(
             epoch not in _dictionary(engine, kind).epochs
@@ -443,23 +459,43 @@ def _cached_links(
         ):
             missing.append(key)
             continue
-        facts, notes = _facts_from(entry.header, declared, digest, modified)
+        facts, notes = facts_from(entry.header, declared, digest, modified)
         given, found = (np.frombuffer(block, np.uint32) for block in entry.blocks)
-        batch.links[key] = _FoundLinks(facts, Links(given, found), notes)
+        links = _kept_pairs(engine, declared, kinds, given, found)
+        if links is None:
+            missing.append(key)
+        else:
+            batch.links[key] = _FoundLinks(facts, links, notes)
     return missing
+
+
+def _kept_pairs(
+    engine: DuckEngine,
+    declared: Declared,
+    kinds: Sequence[IdKind],
+    given: NDArray[np.uint32],
+    found: NDArray[np.uint32],
+) -> Links | None:
+    """Pairs of the cache without people who were erased; None where the file must be read again."""
+    dictionaries = [_dictionary(engine, kind) for kind in kinds]
+    if not any(one.blank or one.admitted for one in dictionaries):
+        return Links(given, found)
+    whole = _suppresses(engine, declared)
+    kept = np.ones(len(given), bool)
+    for dictionary, numbers in zip(dictionaries, (given, found), strict=True):
+        kept &= ~np.isin(numbers, np.array(dictionary.blank if whole else dictionary.blank + dictionary.admitted))
+    if whole and not kept.all():
+        return None
+    return Links(given[kept], found[kept])
 
 
 def _buckets(engine: DuckEngine, kind: IdKind, salt: str) -> Buckets:
     """The buckets as far as they are known."""
     if (kind, salt) not in engine.buckets:
-        entry = store.read_entry(_leaves(engine) / store.entry_name("buckets", kind, salt))
+        entry = store.read_entry(_leaves(engine) / store.entry_name("buckets", kind, salt), engine.keys)
         good = entry is not None and entry.header["epoch"] in _dictionary(engine, kind).epochs
         engine.buckets[kind, salt] = read_buckets(entry.blocks[0] if entry is not None and good else b"")
     return engine.buckets[kind, salt]
-
-
-def _fact(value: str | int | list[str] | None) -> str | int | tuple[str, ...] | None:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _keep(engine: DuckEngine, batch: _Batch) -> None:
@@ -469,23 +505,34 @@ def _keep(engine: DuckEngine, batch: _Batch) -> None:
     try:
         _guard(engine.cache)
         epochs = {kind: flush(dictionary, engine.cache) for kind, dictionary in engine.dictionaries.items()}
+        new: dict[str, dict[str, tuple[Mapping[str, Any], PeopleSet]]] = {}
         for name, found in batch.keep:
             assert found.people.kind is not None
-            header = {"epoch": epochs[found.people.kind], **_facts_header(found)}
-            store.write_entry(_leaves(engine) / name, header, [found.people.bits.serialize()])
+            header = {"epoch": epochs[found.people.kind], **facts_header(found.facts, found.warnings)}
+            new.setdefault(found.facts.digest, {})[name] = (header, found.people)
+        for digest, entries in new.items():
+            kept.keep(_leaves(engine), digest, entries, engine.keys)
+            engine.packs.pop(digest, None)
         for name, key in batch.keep_links:
             one = batch.links[key]
-            header = {"epochs": [epochs[key[1]], epochs[key[2]]], **_facts_header(one)}
-            store.write_entry(_leaves(engine) / name, header, [one.links.given.data, one.links.found.data])
+            header = {"epochs": [epochs[key[1]], epochs[key[2]]], **facts_header(one.facts, one.warnings)}
+            blocks = [one.links.given.data, one.links.found.data]
+            store.write_entry(_leaves(engine) / name, header, blocks, keys=engine.keys)
         for kind, salt in sorted(engine.buckets_to_keep):
             path = _leaves(engine) / store.entry_name("buckets", kind, salt)
-            store.write_entry(path, {"epoch": epochs[kind]}, [engine.buckets[kind, salt].values.data])
+            values = engine.buckets[kind, salt].values.data
+            store.write_entry(path, {"epoch": epochs[kind]}, [values], keys=engine.keys)
         engine.buckets_to_keep.clear()
         for digest, latest in batch.latest.items():
-            store.write_entry(_leaves(engine) / store.entry_name("latest", digest), {"latest": latest}, [])
+            path = _leaves(engine) / store.entry_name("latest", digest)
+            store.write_entry(path, {"latest": latest}, [], keys=engine.keys)
         store.trim(_leaves(engine))
     except OSError as failure:
         batch.problems.append(warning("AUD1048", None, reason=_reason(failure)))
+
+
+def _fingerprint(engine: DuckEngine, people: PeopleSet, secret: bytes) -> str:
+    return fingerprint_of(None if people.kind is None else _dictionary(engine, people.kind), people, secret)
 
 
 def _leaves(engine: DuckEngine) -> Path:
@@ -512,42 +559,10 @@ def _reason(failure: OSError) -> str:
     return os.strerror(failure.errno or errno.EIO)
 
 
-# --- ids as bytes -----------------------------------------------------------------------------------
-
-
-def _id_bytes(dictionary: Dictionary, people: PeopleSet) -> bytes:
-    """The ids in ascending order: 16 bytes each, or lines for other kinds than user ids."""
-    numbers = numbers_of(people)
-    if dictionary.kind != "user_id":
-        return "\n".join(id_texts(dictionary, numbers)).encode("utf-8")
-    ordered = id_order(dictionary, numbers)
-    words = np.empty((len(ordered), 2), ">u8")
-    words[:, 0], words[:, 1] = dictionary.high[ordered], dictionary.low[ordered]
-    return words.tobytes()
-
-
-def _ids_from(kind: IdKind, block: bytes) -> Ids:
-    none = np.empty(0, np.uint64)
-    if kind != "user_id":
-        return Ids(kind, none, none, tuple(block.decode("utf-8").split("\n")) if block else ())
-    words = np.frombuffer(block, ">u8").reshape(-1, 2).astype(np.uint64)
-    return Ids(kind, words[:, 0].copy(), words[:, 1].copy())
-
-
 _KEY_BYTES_MIN = 16
-_PERSON = b"audsql-people-1"
 
 
-def _fingerprint(engine: DuckEngine, people: PeopleSet) -> str:
-    kind = people.kind if people.kind and len(people.bits) else ""
-    total = hashlib.blake2b(digest_size=24, key=_key(engine), person=_PERSON)
-    total.update(f"{kind}\0{len(people.bits)}\0".encode())
-    if people.kind and kind:
-        total.update(_id_bytes(_dictionary(engine, people.kind), people))
-    return total.hexdigest()
-
-
-def _key(engine: DuckEngine) -> bytes:
+def _secret(engine: DuckEngine) -> bytes:
     if engine.key is None:
         try:
             engine.key = store.load_key(engine.cache)
@@ -557,4 +572,4 @@ def _key(engine: DuckEngine) -> bytes:
             raise EngineFailure(error("AUD1049", None, source="cache")) from None
     if len(engine.key) < _KEY_BYTES_MIN:
         raise EngineFailure(error("AUD1049", None, source="environment"))
-    return hashlib.blake2b(engine.key, digest_size=32, person=_PERSON).digest()
+    return engine.key

@@ -129,6 +129,9 @@ class Engine(Protocol):
 
         Raises EngineFailure where there is no usable key."""
 
+    def is_fingerprint(self, people: People, known: str) -> bool:
+        """Whether a fingerprint is this set's, under the key of today or an older one."""
+
     def save(self, name: str, people: People) -> None:
         """Keep a set under a name in the local cache (the members LINE has, as far as we know).
 

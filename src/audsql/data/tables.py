@@ -34,6 +34,10 @@ __all__ = ["Form", "PairsResult", "TableRead", "TableResult", "evaluate_table", 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _BATCH = 100_000
 _LEAVES_PER_QUERY = 200
+# Planning a query costs DuckDB more than the square of its columns, and time and memory more than reading few rows
+# again does.
+_FEW_RECORDS = 50_000
+_LEAVES_PER_QUERY_OF_FEW = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,8 @@ def _evaluate(
         return TableResult(None, {}, 0, None, problems)
     naming = Naming(numbers, form.time_column or "", form.zone)
     source = time_sql(connection, sorted(numbers[column] for letter, column in needed if letter == "t"), form.zone)
-    ids, truth = _people(connection, source, key[0], texts, leaves, naming)
+    per_query = min(_LEAVES_PER_QUERY, _LEAVES_PER_QUERY_OF_FEW if shape.records <= _FEW_RECORDS else len(leaves))
+    ids, truth = _people(connection, source, key[0], texts, leaves, naming, max(per_query, 1))
     latest = None
     if form.time_column and ("t", form.time_column) in needed:
         latest = connection.execute(f"SELECT max({naming.typed('t', form.time_column)}) FROM {source}").fetchone()[0]
@@ -386,20 +391,26 @@ _WORDS = ("CAST(person >> 64 AS UBIGINT) AS high", f"CAST(person & {2**64 - 1}::
 
 
 def _people(
-    connection: Any, source: str, kind: IdKind, texts: tuple[str, ...], leaves: Sequence[Leaf], naming: Naming
+    connection: Any,
+    source: str,
+    kind: IdKind,
+    texts: tuple[str, ...],
+    leaves: Sequence[Leaf],
+    naming: Naming,
+    per_query: int,
 ) -> tuple[Ids, dict[str, NDArray[np.bool_]]]:
-    """Each person once, with a truth value for every leaf; all leaves of a query in one pass."""
+    """Each person once, with a truth value for every leaf; `per_query` leaves in one pass."""
     truth: dict[str, NDArray[np.bool_]] = {}
     high = low = np.empty(0, np.uint64)
-    for begin in range(0, max(len(leaves), 1), _LEAVES_PER_QUERY):
-        part = leaves[begin : begin + _LEAVES_PER_QUERY]
+    for begin in range(0, max(len(leaves), 1), per_query):
+        part = leaves[begin : begin + per_query]
         parts = [leaf_sql(leaf, naming) for leaf in part]
         columns = [f"coalesce({sql}, false) AS a{at}" for at, (sql, _) in enumerate(parts)]
         values = [value for _, bound in parts for value in bound]
         chosen = ", ".join((*_WORDS, *columns))
         sql = f"SELECT {chosen} FROM {source} WHERE person IS NOT NULL GROUP BY person"
         # Ordered, so that the rows of two queries belong to the same people.
-        ordered = f"{sql} ORDER BY person" if len(leaves) > _LEAVES_PER_QUERY else sql
+        ordered = f"{sql} ORDER BY person" if len(leaves) > per_query else sql
         found = connection.execute(ordered, values).fetchnumpy()
         high, low = np.asarray(found["high"], np.uint64), np.asarray(found["low"], np.uint64)
         truth |= {leaf.key: np.asarray(found[f"a{at}"], np.bool_) for at, leaf in enumerate(part)}

@@ -38,6 +38,7 @@ AUDIENCE_LIFETIME_DAYS: Final = 180  # from creation; adding does not extend it 
 AUDIENCE_EXPIRED_KEPT_DAYS: Final = 30  # "a month" after expiry, then deleted, REF get-audience
 RETARGETING_AGE_DAYS_MAX: Final = 60  # CLICK and IMP from a send of that age, REF:L9027, L9297
 AUDIENCE_COUNT_HIDDEN_BELOW: Final = 20  # audienceCount is 0 below it, but for UPLOAD and CHAT_TAG, REF
+AUDIENCE_READY_HOURS: Final = 6  # "may take several hours" until READY, REF get-audience; how many is ours [I]
 UPLOAD_TIMEOUT_SECONDS_MIN: Final = 30  # what LINE asks of clients that add ids, REF:L8610
 REQUEST_BODY_BYTES_MAX: Final = 2_000_000  # 413 above "2 MB", REF:L96; not applied to DATA_URL [I]
 
@@ -81,6 +82,7 @@ RETRY_KEY_LIFETIME_HOURS: Final = 24  # REF:L7798; afterwards the same key sends
 FOLLOWER_IDS_PAGE_SIZE_MAX: Final = 1_000  # REF get-follower-ids
 STATISTICS_LIFETIME_DAYS: Final = 14  # insight counts grow for that long, then stand still
 STATISTICS_HIDDEN_BELOW: Final = 20  # null, never 0
+QUOTA_ZONE: Final = "Asia/Tokyo"  # a quota is of a calendar month; that of Japan, where LINE counts [I]
 
 # --- pacing -----------------------------------------------------------------------------------------
 
@@ -254,7 +256,7 @@ FLEX_CAROUSEL_BYTES_MAX: Final = 50 * 1_024  # "50 KB"
 COUPON_TAG_CHARACTERS_MAX: Final = 30
 VIDEO_TRACKING_CHARACTERS_MAX: Final = 100
 
-# --- Business Manager upload files (audiences.md D.9-D.11; OAM manual of 2020-06-28) ------------------
+# --- Business Manager upload files (manual of OAM, 2020-06-28) ----------------------------------------
 
 BUSINESS_FILE_LINES_MAX: Final = 1_500_000
 BUSINESS_FILE_BYTES_MAX: Final = 20_000_000  # "20 MB", plain values

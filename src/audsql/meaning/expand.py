@@ -316,7 +316,11 @@ def _read_templates(items: _Items, work: Work) -> None:
     for circle in ordering.circles:
         labels = [Label(place, "next") for place in circle.places[1:]]
         path = " -> ".join((*circle.names, circle.names[0]))
-        work.bag.add(error("AUD0210", circle.places[0], labels=labels, name=circle.names[0], path=path))
+        work.bag.add(
+            error(
+                "AUD0210", circle.places[0], labels=labels, name=circle.names[0], path=path, policy=None, covered=None
+            )
+        )
     for name in needs.keys() - set(ordering.order):
         work.templates[name] = None
 

@@ -7,7 +7,7 @@ that everyone who clicked also opened, so nothing of the kind is here.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,6 +22,8 @@ __all__ = ["Facts", "certain_facts"]
 _EXCLUSIVE_FAMILIES = ("age", "friend_for", "gender", "os")
 _MAPPED_DEPTH_MAX = 3
 _MAPPED_ATOMS_MAX = 12
+_GROUP_SMALL = 8
+_VALUES_MAX = 6
 _HOURS_A_DAY = 24
 _MINUTES_AN_HOUR = 60
 
@@ -50,8 +52,8 @@ def certain_facts(atoms: Sequence[ir.Atom]) -> Facts:
             groups.setdefault(group, []).append((key, unique[key]))
     implications: list[tuple[str, str]] = []
     exclusions: list[tuple[str, str]] = []
-    for members in groups.values():
-        for (left_key, left), (right_key, right) in combinations(members, 2):
+    for group, members in groups.items():
+        for (left_key, left), (right_key, right) in _pairs(group, members):
             left_in_right, right_in_left, apart = _relation(left, right)
             if left_in_right:
                 implications.append((left_key, right_key))
@@ -60,6 +62,38 @@ def certain_facts(atoms: Sequence[ir.Atom]) -> Facts:
             if apart:
                 exclusions.append((left_key, right_key))
     return Facts(tuple(sorted(implications)), tuple(sorted(exclusions))) if implications or exclusions else _NONE
+
+
+_Member = tuple[str, ir.Atom]
+
+
+def _pairs(group: tuple[str, ...], members: Sequence[_Member]) -> Iterable[tuple[_Member, _Member]]:
+    """The pairs of a group that may have to do with each other. A filter lies within another one only if it asks for
+    all the values that the other asks for, so that of a thousand products each is compared with few others."""
+    if group[0] != "rows" or len(members) <= _GROUP_SMALL:
+        return combinations(members, 2)
+    asked: dict[frozenset[tuple[str, ir.Scalar]], list[int]] = {}
+    for index, (_, atom) in enumerate(members):
+        asked.setdefault(frozenset(_values_asked(atom, listed=False)), []).append(index)
+    found: set[tuple[int, int]] = set()
+    for index, (_, atom) in enumerate(members):
+        given = frozenset(_values_asked(atom, listed=True))
+        if len(given) > _VALUES_MAX:
+            return combinations(members, 2)
+        parts = (part for size in range(len(given) + 1) for part in combinations(given, size))
+        others = (other for part in parts for other in asked.get(frozenset(part), ()) if other != index)
+        found.update((min(index, other), max(index, other)) for other in others)
+    return ((members[left], members[right]) for left, right in found)
+
+
+def _values_asked(atom: ir.Atom, *, listed: bool) -> Iterator[tuple[str, ir.Scalar]]:
+    """Column and value of each `=` among the row conditions; `listed`: of lists of one value too."""
+    for condition in atom.rows if isinstance(atom, ir.Rows) else ():
+        match condition:
+            case ir.ColumnCompare(column, "=", value):
+                yield column, value
+            case ir.ColumnIn(column, (value,)) if listed:
+                yield column, value
 
 
 def _group(atom: ir.Atom) -> tuple[str, ...] | None:

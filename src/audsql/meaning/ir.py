@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from audsql.meaning.atoms import (
     Aggregate,
@@ -213,25 +213,38 @@ def children(node: Expression) -> tuple[Expression, ...]:
     return (node.operand,) if isinstance(node, Not) else ()
 
 
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+Part = TypeVar("Part", bound=_Keyed)
+
+
+def parts_first(given: Iterable[Part], parts_of: Callable[[Part], Sequence[Part]]) -> tuple[Part, ...]:
+    """What is given and all that it is made of, each after its parts and once by its key; no recursion."""
+    order: dict[str, Part] = {}
+    opened: set[str] = set()
+    stack = [*given][::-1]
+    while stack:
+        one = stack.pop()
+        key = one.key
+        if key in order:
+            continue
+        parts = () if key in opened else parts_of(one)
+        if parts:
+            opened.add(key)
+            stack.append(one)
+            stack.extend(parts[::-1])
+        else:
+            order[key] = one
+    return tuple(order.values())
+
+
 @lru_cache(maxsize=4_096)
 def nodes_of(expression: Expression) -> tuple[Expression, ...]:
     """The distinct nodes, each after its children; no recursion, each shared node once."""
-    order: dict[str, Expression] = {}
-    opened: set[str] = set()
-    stack: list[Expression] = [expression]
-    while stack:
-        node = stack.pop()
-        key = node.key
-        if key in order:
-            continue
-        parts = () if key in opened else children(node)
-        if parts:
-            opened.add(key)
-            stack.append(node)
-            stack.extend(parts[::-1])
-        else:
-            order[key] = node
-    return tuple(order.values())
+    return parts_first((expression,), children)
 
 
 def atoms_of(expression: Expression) -> tuple[Atom, ...]:

@@ -1,4 +1,4 @@
-"""What own atoms are made of: the lists and tables that they are read from, and the sets that are mapped."""
+"""What atoms are made of: the sets within them, and the lists and tables that own ones are read from."""
 
 from __future__ import annotations
 
@@ -6,30 +6,43 @@ from collections.abc import Iterable
 
 from audsql.meaning import ir
 
-__all__ = ["made_of", "read_from", "sources_of", "with_parts"]
+__all__ = ["deep_atoms", "inner_of", "made_of", "nodes_inside", "read_from", "sources_in", "sources_of", "with_parts"]
+
+
+def inner_of(atom: ir.Atom) -> ir.Expression | None:
+    """The set that an atom is made from: what is mapped, what a lookalike resembles; None for all others."""
+    return atom.inner if isinstance(atom, ir.Mapped | ir.Lookalike) else None
+
+
+def nodes_inside(expression: ir.Expression) -> tuple[ir.Expression, ...]:
+    """The distinct nodes, those inside atoms too, each after what it is made of; no recursion."""
+    return ir.parts_first((expression,), _parts_of)
+
+
+def _parts_of(node: ir.Expression) -> tuple[ir.Expression, ...]:
+    inner = inner_of(node.atom) if isinstance(node, ir.Leaf) else None
+    return ir.children(node) if inner is None else (inner,)
+
+
+def deep_atoms(expression: ir.Expression) -> tuple[ir.Atom, ...]:
+    """The atoms of an expression and those inside its mapped sets and look-alikes, each once, sorted by key."""
+    outer = ir.atoms_of(expression)
+    if all(inner_of(atom) is None for atom in outer):
+        return outer
+    found = {node.key: node.atom for node in nodes_inside(expression) if isinstance(node, ir.Leaf)}
+    return tuple(found[key] for key in sorted(found))
 
 
 def made_of(atom: ir.Atom) -> tuple[ir.Atom, ...]:
-    """The own atoms that this one is computed from: those of a mapped set; none for all others."""
+    """The own atoms that this one is computed from: those of a mapped set; none for all others, since what a
+    look-alike resembles is computed by LINE Ads."""
     return ir.atoms_of(atom.inner) if isinstance(atom, ir.Mapped) else ()
 
 
 def with_parts(atoms: Iterable[ir.Atom]) -> tuple[ir.Atom, ...]:
-    """These atoms and everything that they are made of, each after its parts, each once; no recursion."""
-    order: dict[str, ir.Atom] = {}
+    """These atoms, sorted by key, and everything that they are computed from, each after its parts, each once."""
     given = {atom.key: atom for atom in atoms}
-    stack = [(given[key], False) for key in sorted(given, reverse=True)]
-    while stack:
-        atom, opened = stack.pop()
-        if atom.key in order:
-            continue
-        parts = () if opened else made_of(atom)
-        if parts:
-            stack.append((atom, True))
-            stack.extend((part, False) for part in reversed(parts))
-        else:
-            order[atom.key] = atom
-    return tuple(order.values())
+    return ir.parts_first((given[key] for key in sorted(given)), made_of)
 
 
 def read_from(atom: ir.Atom) -> str:
@@ -44,3 +57,8 @@ def read_from(atom: ir.Atom) -> str:
 def sources_of(atom: ir.Atom) -> tuple[str, ...]:
     """The uploads and tables that an atom and its parts are read from, sorted."""
     return tuple(sorted({name for part in with_parts((atom,)) if (name := read_from(part))}))
+
+
+def sources_in(expression: ir.Expression) -> tuple[str, ...]:
+    """The uploads and tables that a set is read from, what is subtracted included, sorted."""
+    return tuple(sorted({name for part in with_parts(ir.atoms_of(expression)) if (name := read_from(part))}))

@@ -18,6 +18,7 @@ from audsql.meaning.cases import TestCase, lower_test
 from audsql.meaning.expand import NO_INPUTS, Expanded, Inputs, expand, expand_expression, in_folders
 from audsql.meaning.expressions import Lowered, lower
 from audsql.meaning.flows import lower_flow
+from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.lint import check_expression
 from audsql.meaning.moves import lower_moved, lower_removed
 from audsql.meaning.names import Symbol, Symbols, declare
@@ -27,7 +28,6 @@ from audsql.meaning.priority import Ranking, edges_of, lower_priorities, standin
 from audsql.meaning.reach import Earlier, lower_to
 from audsql.meaning.splits import lower_split
 from audsql.meaning.statements import lower_account, lower_delivery, lower_message, lower_table, lower_upload
-from audsql.meaning.types import deep_atoms
 from audsql.meaning.values import zone_of
 from audsql.source import Span
 from audsql.syntax import ast
@@ -66,7 +66,7 @@ def analyse(
     rankings = lower_priorities(_written(files, ast.Priority), symbols, sources.scope.deliveries, bag)
     ordering = order(_needs(symbols, rankings))
     for circle in ordering.circles:
-        bag.add(_circle_problem(circle, rankings))
+        bag.add(_circle_problem(circle, rankings, symbols))
     scope, audiences = _sets(symbols, ordering, sources.scope, bag)
     policies = lower_policies(_policies(symbols), scope, bag)
     moved = _written(files, ast.Moved)
@@ -217,13 +217,26 @@ def _delivery_needs(
     return found
 
 
-def _circle_problem(circle: Circle, rankings: Sequence[Ranking]) -> Diagnostic:
+def _circle_problem(circle: Circle, rankings: Sequence[Ranking], symbols: Symbols) -> Diagnostic:
     labels = [Label(place, "next") for place in circle.places[1:]]
     path = " -> ".join((*circle.names, circle.names[0]))
     ranked = {place for ranking in rankings for place in ranking.places}
     if ranked.issuperset(circle.places):
         return error("AUD0380", circle.places[0], labels=labels, delivery=circle.names[0], path=path)
-    return error("AUD0210", circle.places[0], labels=labels, name=circle.names[0], path=path)
+    policy, covered = _closing_policy(circle, symbols)
+    name = circle.names[0]
+    return error("AUD0210", circle.places[0], labels=labels, name=name, path=path, policy=policy, covered=covered)
+
+
+def _closing_policy(circle: Circle, symbols: Symbols) -> tuple[str | None, str | None]:
+    """The first policy that a step of a circle stands in, and the delivery that it covers there."""
+    for policy in _policies(symbols):
+        for rule in policy.rules:
+            whole = rule.expression.span if isinstance(rule, ast.ExcludeRule) else None
+            for name, place in zip(circle.names, circle.places, strict=True):
+                if whole and place.path == whole.path and whole.start <= place.start and place.end <= whole.end:
+                    return policy.name.text, name
+    return None, None
 
 
 # --- audiences, policies, deliveries, tests ---------------------------------------------------------

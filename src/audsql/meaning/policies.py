@@ -19,12 +19,13 @@ from audsql.meaning.lint import check_expression
 from audsql.meaning.names import fix_near, nearest, unknown_parameter
 from audsql.meaning.schedule import clock, quiet_hit
 from audsql.meaning.types import Use, check_belongs, localise
+from audsql.meaning.words import verbs_of_tables
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text
 
 __all__ = [
     "Policies", "Require", "Rule", "check_quiet", "check_required", "check_uses", "lower_policies", "narrowed",
-    "refuse_lookalikes", "verbs_in",
+    "refuse_lookalikes",
 ]  # fmt: skip
 
 _QUIET_EXAMPLE = "quiet 21:00..09:00"
@@ -69,11 +70,6 @@ class Policies:
 
 
 # --- what policies and deliveries share -------------------------------------------------------------
-
-
-def verbs_in(scope: Scope) -> algebra.Verbs:
-    """The verbs of each table, for the words of expressions."""
-    return {name: table.verbs for name, table in scope.tables.items() if table.verbs}
 
 
 def refuse_lookalikes(lowered: Lowered, what: str, name: str, bag: Bag) -> bool:
@@ -276,7 +272,7 @@ def _unproved(delivery: ir.Delivery, written: ast.Expression, one: Require, scop
         return error("AUD0370", written.span, labels=labels, delivery=name, policy=policy, atoms=undecided.atoms)
     if person is None:
         return None
-    verbs = verbs_in(scope)
+    verbs = verbs_of_tables(scope.tables.values())
     atoms = {atom.key: atom for side in (reach, required) for atom in ir.atoms_of(side)}
     missing = [atom for atom in ir.atoms_of(required) if atom.key not in person]
     return error(

@@ -18,10 +18,10 @@ from audsql.meaning.policies import (
     check_required,
     check_uses,
     refuse_lookalikes,
-    verbs_in,
 )
 from audsql.meaning.priority import Standing, emptied_by, less_earlier
 from audsql.meaning.types import localise, opaque_atoms
+from audsql.meaning.words import verbs_of_tables
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text
 
@@ -148,7 +148,7 @@ def _check_personal(delivery: ir.Delivery, written: ast.Expression, scope: Scope
     listed = any(atom.world == "own" for atom in atoms) or readable
     opaque = opaque_atoms(delivery.reach) or (() if listed else atoms)
     if opaque:
-        words = algebra.atom_words(opaque[0], verbs_in(scope))
+        words = algebra.atom_words(opaque[0], verbs_of_tables(scope.tables.values()))
         bag.add(error("AUD1130", written.span, delivery=delivery.name, message=message, atom=words))
 
 
@@ -162,7 +162,7 @@ def _check_listed(delivery: ir.Delivery, written: ast.Expression, scope: Scope, 
     opaque = opaque_atoms(delivery.reach)
     if opaque or all(isinstance(atom, ir.Friends) for atom in ir.atoms_of(delivery.reach)):
         listed = opaque or ir.atoms_of(delivery.reach)
-        words = algebra.atom_words(listed[0], verbs_in(scope)) if listed else "friends"
+        words = algebra.atom_words(listed[0], verbs_of_tables(scope.tables.values())) if listed else "friends"
         bag.add(error("AUD0355", written.span, delivery=delivery.name, by=delivery.by, atom=words))
 
 

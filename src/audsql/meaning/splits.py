@@ -13,8 +13,8 @@ from audsql.diag import Bag, Diagnostic, Label, error
 from audsql.line.limits import LOOKALIKE_PERCENT_MAX, LOOKALIKE_PERCENT_MIN
 from audsql.meaning import ir
 from audsql.meaning.calls import UNKNOWN, Meaning, Scope
+from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.names import fix_near, nearest, unknown_parameter, written
-from audsql.meaning.types import deep_atoms
 from audsql.meaning.words import atom_words
 from audsql.source import Span
 from audsql.syntax import ast
@@ -43,7 +43,8 @@ def lower_sample(call: ast.Call, subject: Meaning | None, scope: Scope, bag: Bag
     """`sample(x, 10%, seed: "s")`: those of a listable set in the first so many buckets."""
     kind = subject.kind if subject else None
     weight = _share(call, _SAMPLE_EXAMPLE, bag)
-    seed = _seed(call, bag)
+    # Who writes no percentage is shown the whole form, with its seed.
+    seed = None if weight is None else _seed(call, bag)
     if weight is None or seed is None or subject is None or subject.expression is None:
         return Meaning(None, kind)
     hundredths = _hundredths(weight, "sample", bag)

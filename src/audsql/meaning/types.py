@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from audsql.diag import Diagnostic, Label, error
 from audsql.meaning import ir
+from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.words import atom_words
 from audsql.source import Span, made_often
 
@@ -14,7 +15,6 @@ __all__ = [
     "ID_KINDS",
     "Use",
     "check_belongs",
-    "deep_atoms",
     "kind_problem",
     "linkages",
     "localise",
@@ -62,20 +62,6 @@ def mapped_through(expression: ir.Expression, kind: ir.IdKind, to: ir.IdKind, ta
     if expression == ir.NOBODY:
         return ir.NOBODY
     return ir.leaf(ir.Mapped(table.name, kind, expression, to))
-
-
-def deep_atoms(expression: ir.Expression) -> tuple[ir.Atom, ...]:
-    """The atoms of an expression and those inside its mapped sets and look-alikes, each once, sorted by key."""
-    if isinstance(expression, ir.Leaf) and not isinstance(expression.atom, (ir.Mapped, ir.Lookalike)):
-        return (expression.atom,)
-    found: dict[str, ir.Atom] = {}
-    stack = [expression]
-    while stack:
-        for atom in ir.atoms_of(stack.pop()):
-            if atom.key not in found:
-                found[atom.key] = atom
-                stack.extend([atom.inner] if isinstance(atom, (ir.Mapped, ir.Lookalike)) else [])
-    return tuple(found[key] for key in sorted(found))
 
 
 def localise(expression: ir.Expression, account: str) -> ir.Expression:

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from audsql.line.limits import AGE_TIERS, AREAS, FRIEND_FOR_TIERS_DAYS
 from audsql.meaning import ir
+from audsql.meaning.lineage import nodes_inside
 from audsql.meaning.names import REMOTE_KINDS, written
 from audsql.meaning.values import age_words, friend_for_words
 from audsql.syntax import ast
@@ -20,8 +21,8 @@ from audsql.syntax.lex import escaped, is_plain_name
 from audsql.syntax.text import value_text
 
 __all__ = [
-    "SAMPLE_SALT", "Arms", "Verbs", "arms_of", "atom_words", "atoms_in_words", "attribute_runs", "inner_of",
-    "name_words", "share_words", "to_words", "verb_of", "verbs_of",
+    "SAMPLE_SALT", "Arms", "Verbs", "arms_of", "atom_words", "atoms_in_words", "attribute_runs",
+    "name_words", "share_words", "to_words", "verb_of", "verbs_of", "verbs_of_tables",
 ]  # fmt: skip
 
 Verbs = Mapping[str, Sequence[ir.Verb]]
@@ -40,7 +41,11 @@ _NO_ARMS: Arms = {}
 
 
 def verbs_of(project: ir.Project) -> Verbs:
-    return {table.name: table.verbs for table in project.tables if table.verbs}
+    return verbs_of_tables(project.tables)
+
+
+def verbs_of_tables(tables: Iterable[ir.TableSource]) -> Verbs:
+    return {table.name: table.verbs for table in tables if table.verbs}
 
 
 def arms_of(project: ir.Project) -> Arms:
@@ -63,7 +68,7 @@ def to_words(expression: ir.Expression, verbs: Verbs = _NO_VERBS, arms: Arms = _
     the set of a split and an arm's bucket read as the arm.
     """
     words: dict[str, _Words] = {}
-    nodes = _nodes_inside(expression)
+    nodes = nodes_inside(expression)
     arms = _apart((node.atom for node in nodes if isinstance(node, ir.Leaf)), arms)
     for node in nodes:
         words[node.key] = _words_of(node, words, verbs, arms)
@@ -93,33 +98,6 @@ def _apart(atoms: Iterable[ir.Atom], arms: Arms) -> Arms:
             rest = arms[one.key][1] if one.key in arms else frozenset()
             found[one.key] = f"{text} ({salt}{share_words(one.low)}..{share_words(one.high)})", rest
     return found
-
-
-def inner_of(node: ir.Expression) -> ir.Expression | None:
-    """The set that an atom is made from: what is mapped, what a lookalike resembles."""
-    if isinstance(node, ir.Leaf) and isinstance(node.atom, ir.Mapped | ir.Lookalike):
-        return node.atom.inner
-    return None
-
-
-def _nodes_inside(expression: ir.Expression) -> tuple[ir.Expression, ...]:
-    """The distinct nodes, those inside atoms too, each after what it is made of; no recursion."""
-    order: dict[str, ir.Expression] = {}
-    opened: set[str] = set()
-    stack: list[ir.Expression] = [expression]
-    while stack:
-        node = stack.pop()
-        if node.key in order:
-            continue
-        inner = inner_of(node)
-        parts = ir.children(node) if inner is None else (inner,)
-        if parts and node.key not in opened:
-            opened.add(node.key)
-            stack.append(node)
-            stack.extend(reversed(parts))
-        else:
-            order[node.key] = node
-    return tuple(order.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from audsql.compile.program import LineAudience
+from audsql.line.limits import AUDIENCE_LIFETIME_DAYS
 from audsql.near import nearest
 from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts, UploadFacts
 
@@ -21,6 +22,7 @@ __all__ = [
     "Held",
     "find_named",
     "find_retargeting",
+    "live_until",
     "names_like",
     "upload_action",
 ]
@@ -32,20 +34,26 @@ ACTIONS_THAT_CHANGE = ("create", "add", "replace")
 _USABLE = ("READY", "IN_PROGRESS", "ACTIVATING")
 
 
+_SPARE = timedelta(days=1)
+"""How long an upload must live beyond the last window that needs it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What our records say of an upload that stands at LINE."""
+    """What our records say of an upload that stands at LINE. `erased`: it holds, or may hold, somebody who was
+    erased."""
 
     remote_id: int
     fingerprint: str
     size: int
     expires_at: datetime | None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AudienceAction:
     """`reason` is a word of the catalogue: new, same, people_entered, people_left, members_unknown,
-    deleted_at_line, expired, failed, expires_too_soon."""
+    deleted_at_line, expired, failed, expires_too_soon, changed_at_line."""
 
     action: Action
     reason: str
@@ -68,8 +76,13 @@ def upload_action(
     if remote.status not in _USABLE:
         return AudienceAction("replace", "expired" if remote.status == "EXPIRED" else "failed")
     expires_at = remote.expires_at or held.expires_at
-    if expires_at is not None and expires_at < needed_until + timedelta(days=1):
+    if expires_at is not None and expires_at < needed_until + _SPARE:
         return AudienceAction("replace", "expires_too_soon")
+    if held.fingerprint and remote.status == "READY" and remote.count > held.size:
+        # Only audsql adds people to its uploads, and LINE never takes anybody out.
+        return AudienceAction("replace", "changed_at_line")
+    if held.erased:
+        return AudienceAction("replace", "person_erased")
     if held.fingerprint == facts.fingerprint:
         return AudienceAction("keep", "same")
     if not facts.known:
@@ -77,6 +90,15 @@ def upload_action(
     if facts.movement.leaving:
         return AudienceAction("replace", "people_left")
     return AudienceAction("add", "people_entered")
+
+
+def live_until(end: datetime, now: datetime) -> datetime:
+    """Until when an upload must live now that is needed until `end`.
+
+    None lives longer than LINE keeps it. For a window that even a new one would not reach, one that stands is as good
+    as another: it is renewed once a new one would do (specs/operations.md, `time.expiry`).
+    """
+    return end if end + _SPARE <= now + timedelta(days=AUDIENCE_LIFETIME_DAYS) else now
 
 
 def find_retargeting(remote: RemoteFacts, kind: str, request_id: str, url: str | None) -> RemoteAudienceFacts | None:

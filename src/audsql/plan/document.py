@@ -16,7 +16,7 @@ from audsql.diag import Diagnostic, error
 __all__ = ["FORMAT_VERSION", "Document", "canonical", "digest_of", "parse_plan", "sealed"]
 
 Document = dict[str, Any]
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.3"
 _PLAN_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -45,6 +45,8 @@ def parse_plan(raw: bytes, path: str) -> tuple[Document | None, tuple[Diagnostic
         document = json.loads(raw)
     except (ValueError, RecursionError):
         return None, (error("AUD0620", None, path=path),)
+    if isinstance(document, dict) and document.get("kind") == "audsql.offline_plan":
+        return None, (error("AUD0651", None, path=path),)
     if not isinstance(document, dict) or document.get("kind") != "audsql.plan":
         return None, (error("AUD0620", None, path=path),)
     found = str(document.get("format_version"))

@@ -10,22 +10,27 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from audsql.compile.program import LineAudience, Narrowcast
+from audsql.compile.program import LineAudience, Narrowcast, RedeliveryLeaf, recipient_leaves
 from audsql.diag import Diagnostic, error, warning
 from audsql.line.limits import (
     AUDIENCE_RECIPIENTS_MIN,
     AUDIENCES_PER_CHANNEL_MAX,
     MINIMUM_EXEMPT_AUDIENCE_TYPES,
     RECIPIENTS_MIN,
+    REDELIVERY_RECIPIENTS_MIN,
     RETARGETING_AGE_DAYS_MAX,
     TARGET_REACH_MIN,
 )
-from audsql.plan.audiences import find_named, names_like
-from audsql.plan.facts import RemoteFacts
+from audsql.plan.audiences import find_named, find_retargeting, names_like
+from audsql.plan.behind import has_minimum
+from audsql.plan.drift import other_states
+from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts
+from audsql.plan.feasibility import FEASIBILITY
 from audsql.plan.history import HISTORY, changed_splits
 from audsql.plan.plan import Desired, PlanInputs, Wanted, request_id_of
 from audsql.plan.policies import POLICIES
 from audsql.plan.tags import Tag, parse_tag
+from audsql.plan.timeline import quota_month
 from audsql.source import Span
 
 __all__ = ["GUARDS", "check", "is_accepted"]
@@ -95,6 +100,20 @@ def lost_state(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
             yield error("AUD0715", one.delivery.span, delivery=one.delivery.name)
 
 
+def leaves_no_mark(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """Without a state only audiences at LINE tell that a delivery without a time was sent; some need none."""
+    for one in aim.wanted:
+        first = inputs.lineage is None and one.verdict.action == "send" and one.verdict.known is None
+        if first and one.delivery.at is None and not one.compiled.uploads:
+            yield warning("AUD0768", one.delivery.span, delivery=one.delivery.name)
+
+
+def other_state(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """Audiences with the tag of another state: two of them send for one account, and none knows what the other did."""
+    for account, lineage, count in other_states(inputs.facts.remotes, inputs.lineage):
+        yield warning("AUD0809", None, account=account, lineage=lineage, count=count)
+
+
 def _foreign_tags(inputs: PlanInputs, one: Wanted, remote: RemoteFacts) -> bool:
     ours = Tag.of(inputs.lineage or "", "", 0).lineage if inputs.lineage else None
     keys = (*one.compiled.uploads, *one.compiled.audiences)
@@ -157,11 +176,14 @@ def late_data(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
 
 
 def quota(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """Of this month: what the quota of a later one will be is not known (time.month)."""
+    now = inputs.facts.now
     for account, remote in sorted(inputs.facts.remotes.items()):
         sizes = [
             inputs.facts.deliveries[one.delivery.name].size
             for one in _active(aim)
             if one.delivery.account == account and one.delivery.name in inputs.facts.deliveries
+            if quota_month(max(one.delivery.at or now, now)) == quota_month(now)
         ]
         if remote.quota_remaining is None or not sizes:
             continue
@@ -181,7 +203,7 @@ def small_parts(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
         bounds = {part.part: part.bound for part in facts.parts} if facts else {}
         for send in one.compiled.sends:
             bound = bounds.get(send.part)
-            if not isinstance(send, Narrowcast) or not _has_minimum(inputs, one, send):
+            if not isinstance(send, Narrowcast) or not _has_minimum(inputs, send):
                 continue
             if bound is not None and 0 < bound < RECIPIENTS_MIN:
                 name, part = one.delivery.name, send.part + 1
@@ -190,9 +212,36 @@ def small_parts(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
                 )
 
 
-def _has_minimum(inputs: PlanInputs, one: Wanted, send: Narrowcast) -> bool:
-    exempt = all(inputs.program.audience(key).kind in MINIMUM_EXEMPT_AUDIENCE_TYPES for key in one.compiled.audiences)
-    return send.filter is not None or not exempt
+def small_guards(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """A part that leaves out who got an earlier one, when those are few: LINE gives no number for receipts."""
+    for one in _active(aim):
+        facts = inputs.facts.deliveries.get(one.delivery.name)
+        bounds = {part.part: part.bound for part in facts.parts} if facts else {}
+        for send, leaf in _own_receipts(one):
+            bound = bounds.get(leaf.part)
+            if bound is not None and 0 < bound < REDELIVERY_RECIPIENTS_MIN:
+                yield warning(
+                    "AUD0767",
+                    one.delivery.to_span,
+                    delivery=one.delivery.name,
+                    part=send.part + 1,
+                    earlier=leaf.part + 1,
+                    bound=bound,
+                    minimum=REDELIVERY_RECIPIENTS_MIN,
+                )
+
+
+def _own_receipts(one: Wanted) -> Iterator[tuple[Narrowcast, RedeliveryLeaf]]:
+    for send in one.compiled.sends:
+        leaves = recipient_leaves(send.recipient) if isinstance(send, Narrowcast) else ()
+        for leaf in leaves:
+            if isinstance(send, Narrowcast) and isinstance(leaf, RedeliveryLeaf) and leaf.delivery == one.delivery.name:
+                yield send, leaf
+
+
+def _has_minimum(inputs: PlanInputs, send: Narrowcast) -> bool:
+    """A filter, a receipt or an audience that is not exempt is in it: of another part it is no matter."""
+    return has_minimum(send, {audience.key: audience.kind for audience in inputs.program.audiences})
 
 
 def target_reach(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
@@ -243,7 +292,9 @@ def retargeting_age(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
         source = inputs.project.delivery(audience.delivery or "")
         if audience.kind not in ("CLICK", "IMP") or source is None or source.at is None:
             continue
-        if audience.key in inputs.line_held or request_id_of(audience, inputs) is None:
+        remote = inputs.facts.remotes.get(audience.account)
+        stands = _at_line(inputs, audience, remote) is not None if remote else audience.key in inputs.line_held
+        if stands or request_id_of(audience, inputs) is None:
             continue
         age = inputs.facts.now - source.at
         if age > timedelta(days=RETARGETING_AGE_DAYS_MAX):
@@ -254,6 +305,34 @@ def retargeting_age(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
                 age_days=age.days,
                 limit_days=RETARGETING_AGE_DAYS_MAX,
             )
+
+
+def small_clicks_and_opens(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """A click or impression audience that stands at LINE with too few people stops every send that names it.
+
+    Excluded, too: nobody knows whom LINE would leave out. While LINE still gathers, it may come to be usable.
+    """
+    for audience in _needed(inputs, aim):
+        remote = inputs.facts.remotes.get(audience.account)
+        held = _at_line(inputs, audience, remote) if remote and audience.kind in ("CLICK", "IMP") else None
+        if held is None or (held.status == "READY" and held.count >= AUDIENCE_RECIPIENTS_MIN):
+            continue
+        place, of, minimum = _span_of(audience, aim), audience.delivery or "", AUDIENCE_RECIPIENTS_MIN
+        if held.status == "EXPIRED":
+            yield error("AUD0713", place, name=held.name, kind=held.kind, status=held.status)
+        if held.status in ("READY", "FAILED"):
+            yield error("AUD0765", place, of=of, kind=audience.kind, minimum=minimum)
+        elif held.status in ("IN_PROGRESS", "ACTIVATING"):
+            yield warning("AUD0766", place, of=of, kind=audience.kind, minimum=minimum)
+
+
+def _at_line(inputs: PlanInputs, audience: LineAudience, remote: RemoteFacts) -> RemoteAudienceFacts | None:
+    held = inputs.line_held.get(audience.key)
+    known = remote.by_id(held) if held is not None else None
+    request_id = request_id_of(audience, inputs)
+    if known is not None or request_id is None:
+        return known
+    return find_retargeting(remote, audience.kind, request_id, audience.url)
 
 
 def audience_count(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
@@ -293,6 +372,8 @@ GUARDS = (
     edited_after_sending,
     already_past,
     lost_state,
+    leaves_no_mark,
+    other_state,
     outside_expected_size,
     reaches_nobody,
     shrunk_exclusion,
@@ -301,9 +382,12 @@ GUARDS = (
     target_reach,
     audiences_found_by_name,
     retargeting_age,
+    small_clicks_and_opens,
     audience_count,
     unbounded_send,
     small_parts,
+    small_guards,
+    *FEASIBILITY,
     *POLICIES,
     *HISTORY,
 )

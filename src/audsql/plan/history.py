@@ -9,13 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from audsql.compile.program import Narrowcast, Send
 from audsql.diag import Diagnostic, error, warning
+from audsql.line.limits import RECIPIENTS_MIN
 from audsql.meaning.ir import Bucket, Delivery, Project, Received, Split, atoms_of
+from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.names import written
 from audsql.meaning.relation import Undecided, relation
+from audsql.plan.behind import Leaving, has_minimum, is_left_out
 from audsql.plan.definition import accepted_definitions, content_digest, occurrence_time
-from audsql.plan.meanings import all_atoms, buckets_of, expression_of
-from audsql.plan.occurrence import Known
+from audsql.plan.meanings import buckets_of, expression_of
+from audsql.plan.occurrence import Known, not_after
 from audsql.plan.plan import Desired, PlanInputs, Wanted
 
 __all__ = ["HISTORY", "changed_splits", "split_documents"]
@@ -114,7 +118,7 @@ def name_of_another(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
 
 def split_documents(project: Project, delivery: Delivery) -> dict[str, Any]:
     """Salt and arms of every split that a delivery's set uses, by name."""
-    used = {atom.label for atom in all_atoms(delivery.reach) if isinstance(atom, Bucket)}
+    used = {atom.label for atom in deep_atoms(delivery.reach) if isinstance(atom, Bucket)}
     return {split.name: _split(split) for split in project.splits if _labels(split) & used}
 
 
@@ -159,12 +163,34 @@ def share_changed(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
 
 def behind_one_that_was_sent(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
     """What is subtracted for a priority is the earlier delivery's set as data are now, not as they were when it was
-    sent: whoever got it and has left the set since would get the later one too."""
+    sent: whoever got it and has left the set since would get the later one too, unless LINE leaves them out."""
     for one in aim.wanted:
         received = {atom.delivery for atom in atoms_of(one.delivery.reach) if isinstance(atom, Received)}
         for name in one.delivery.behind if one.active and one.verdict.action != "resume" else ():
-            if name not in received and any(known.begun for known in inputs.occurrences.get(name, ())):
+            begun = any(known.begun for known in inputs.occurrences.get(name, ()))
+            if begun and name not in received and not _leaves_out(inputs, one, name):
                 yield warning("AUD0743", one.delivery.span, delivery=one.delivery.name, earlier=name)
+
+
+def _leaves_out(inputs: PlanInputs, one: Wanted, earlier: str) -> bool:
+    """Whether every send of a delivery will leave out whoever got an earlier one."""
+    now, end = inputs.facts.now, one.verdict.known.not_after if one.verdict.known else None
+    moment = max(now, end or not_after(max(one.delivery.at or now, now)))
+    facts = inputs.facts.deliveries.get(one.delivery.name)
+    # Of several sends nothing is known to be in each of them.
+    surely = facts.size.low if facts is not None and len(one.compiled.sends) == 1 else 0
+    return all(
+        is_left_out(
+            earlier, send, one.delivery.behind, inputs.receivers,
+            Leaving(moment, None if _has_minimum(inputs, one, send) else surely - RECIPIENTS_MIN),
+        )
+        for send in one.compiled.sends
+    )  # fmt: skip
+
+
+def _has_minimum(inputs: PlanInputs, one: Wanted, send: Send) -> bool:
+    kinds = {key: inputs.program.audience(key).kind for key in one.compiled.audiences}
+    return isinstance(send, Narrowcast) and has_minimum(send, kinds)
 
 
 # --- who is excluded by another id ------------------------------------------------------------------

@@ -17,25 +17,21 @@ from zoneinfo import ZoneInfo
 from audsql.meaning import atoms
 from audsql.meaning.ir import (
     And,
-    Atom,
     Bucket,
     Constant,
     Expression,
     Leaf,
-    Lookalike,
-    Mapped,
     Not,
     Or,
-    atoms_of,
-    children,
     land,
     leaf,
     lnot,
     lor,
 )
+from audsql.meaning.lineage import deep_atoms, nodes_inside
 from audsql.plan.document import canonical
 
-__all__ = ["all_atoms", "buckets_of", "expression_document", "expression_of", "holds_person", "storable"]
+__all__ = ["buckets_of", "expression_document", "expression_of", "holds_person", "storable"]
 
 _PERSON = re.compile(
     r"(?<![0-9A-Za-z])U[0-9a-f]{32}(?![0-9A-Za-z])"  # an id of a LINE user
@@ -57,16 +53,7 @@ def expression_document(expression: Expression) -> list[Any]:
     """The expression as JSON. `expression_of` gives an equal one back."""
     number: dict[str, int] = {}
     nodes: list[Any] = []
-    stack: list[tuple[Expression, bool]] = [(expression, False)]
-    while stack:
-        node, opened = stack.pop()
-        if node.key in number:
-            continue
-        parts = _parts(node)
-        if parts and not opened:
-            stack.append((node, True))
-            stack.extend((part, False) for part in reversed(parts))
-            continue
+    for node in nodes_inside(expression):
         nodes.append(_node(node, number))
         number[node.key] = len(nodes) - 1
     return nodes
@@ -96,31 +83,11 @@ def holds_person(document: Any) -> bool:
     return _PERSON.search(canonical(document).decode("utf-8", "surrogatepass")) is not None
 
 
-def all_atoms(expression: Expression) -> tuple[Atom, ...]:
-    """The distinct atoms, those within linked sets and lookalikes too, sorted by key."""
-    found: dict[str, Atom] = {}
-    stack: list[Expression] = [expression]
-    while stack:
-        for atom in atoms_of(stack.pop()):
-            if atom.key not in found:
-                found[atom.key] = atom
-                stack.extend(_inner(atom))
-    return tuple(found[key] for key in sorted(found))
-
-
 def buckets_of(expression: Expression) -> tuple[tuple[str, int, int], ...]:
     """Salt, low and high of every bucket that an expression uses, sorted."""
     return tuple(
-        sorted({(one.salt, one.low, one.high) for one in all_atoms(expression) if isinstance(one, Bucket)})
+        sorted({(one.salt, one.low, one.high) for one in deep_atoms(expression) if isinstance(one, Bucket)})
     )  # fmt: skip
-
-
-def _inner(atom: Atom) -> tuple[Expression, ...]:
-    return (atom.inner,) if isinstance(atom, Mapped | Lookalike) else ()
-
-
-def _parts(node: Expression) -> tuple[Expression, ...]:
-    return _inner(node.atom) if isinstance(node, Leaf) else children(node)
 
 
 def _node(node: Expression, number: Mapping[str, int]) -> Any:

@@ -6,7 +6,7 @@ Planning twice with the same inputs gives the same bytes; planning right after a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,20 +16,34 @@ from audsql.data.engine import LinkageLoss
 from audsql.diag import Diagnostic
 from audsql.line.limits import AUDIENCE_LIFETIME_DAYS, LIMITS_VERSION
 from audsql.meaning.ir import Delivery, Expression, Project
-from audsql.plan.audiences import ACTIONS_THAT_CHANGE, Held, find_named, find_retargeting, upload_action
+from audsql.plan.audiences import (
+    ACTIONS_THAT_CHANGE,
+    Held,
+    find_named,
+    find_retargeting,
+    live_until,
+    upload_action,
+)
+from audsql.plan.behind import Receivers
+from audsql.plan.bound import whole_bound
 from audsql.plan.changes import changes_document
 from audsql.plan.definition import (
     accepted_definitions,
+    content_digest,
     definition,
     filter_document,
     occurrence_time,
     recipient_document,
 )
 from audsql.plan.document import FORMAT_VERSION, Document, digest_of, sealed
+from audsql.plan.drift import Drift, Expected, Record, drift_of
+from audsql.plan.edges import EDGES_MAX, edge_rows, edges_of
 from audsql.plan.facts import Facts, RemoteFacts
 from audsql.plan.occurrence import Known, Verdict, judge, not_after
 from audsql.plan.pace import pace_document
 from audsql.plan.quiet import quiets_of, window_end, window_start
+from audsql.plan.review import messages_document, review_digest
+from audsql.plan.timeline import later_quota, quota_month, timeline, turn_rows
 
 __all__ = [
     "Desired",
@@ -38,8 +52,10 @@ __all__ = [
     "bot_digest",
     "desired",
     "desired_of",
+    "found_drift",
     "make_plan",
     "request_id_of",
+    "resource_changes",
     "send_limit",
 ]
 
@@ -59,7 +75,10 @@ class PlanInputs:
 
     `applied`: the sets of audiences and deliveries as they were applied last, by address. `moved`: renamings that
     the apply will follow. `left_behind`: keys of the uploads that deliveries left at LINE which are gone from the
-    specs, by name; `removed`: those that a person has given up, and what becomes of the uploads."""
+    specs, by name; `removed`: those that a person has given up, and what becomes of the uploads. `overlaps`: of
+    `plan.overlaps.overlaps_document`. `records` and `line_counts`: what LINE's inventory is held against.
+    `receivers`: of the deliveries that were begun, by name.
+    `paused`: what a person stopped, `delivery` None for everything."""
 
     project: Project
     program: Program
@@ -82,6 +101,12 @@ class PlanInputs:
     moved: Sequence[Document] = ()
     left_behind: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     removed: Sequence[Document] = ()
+    receivers: Mapping[str, Receivers] = field(default_factory=dict)
+    paused: Sequence[Document] = ()
+    records: Sequence[Record] = ()
+    line_counts: Mapping[str, int] = field(default_factory=dict)
+    overlaps: Document = field(default_factory=lambda: {"listed": [], "more": 0, "apart_for_now": 0})
+    yen_per_message: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +155,7 @@ def desired(
     by: dict[str, list[str]] = {}
     for one in wanted:
         if one.active:
-            end = not_after(max(one.delivery.at, now) if one.delivery.at else now)
+            end = live_until(not_after(max(one.delivery.at, now) if one.delivery.at else now), now)
             for key in (*one.compiled.uploads, *one.compiled.audiences):
                 until[key] = max(until.get(key, end), end)
                 by.setdefault(key, []).append(one.delivery.name)
@@ -155,22 +180,19 @@ def desired_of(inputs: PlanInputs) -> Desired:
 def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
     """The plan document. `guards` are the verdicts of `plan.guard.check`."""
     aim = desired_of(inputs)
-    uploads = [_upload_change(key, inputs, aim) for key in sorted(aim.needed_by) if key in inputs.facts.uploads]
-    lines = [
-        _line_change(audience, inputs, aim) for audience in inputs.program.audiences if audience.key in aim.needed_by
-    ]
+    changes = resource_changes(inputs, aim)
     deliveries = [_delivery_change(one, inputs) for one in aim.wanted]
     cancelled = _cancelled(inputs)
     audiences = [_audience(one) for one in inputs.facts.audiences]
+    drift = found_drift(inputs, aim, changes)
     unsettled = _unsettled(inputs)
     releases = [
         {"address": f"upload.{key}", "action": "release", "remote_id": held.remote_id}
         for key, held in sorted(inputs.held.items())
         if key not in aim.needed_by and key not in inputs.released and key not in unsettled
     ]
-    changes = [*uploads, *lines]
     now = inputs.facts.now
-    return sealed(
+    return _reviewed(
         {
             "kind": "audsql.plan",
             "format_version": FORMAT_VERSION,
@@ -191,17 +213,76 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
             "resource_changes": changes,
             "releases": releases,
             "deliveries": deliveries,
+            "messages": messages_document(list(_message_uses(aim, inputs)), inputs.messages),
             "cancelled": cancelled,
             "moved": list(inputs.moved),
             "removed": list(inputs.removed),
             "changes": changes_document(inputs.project, inputs.applied),
+            "overlaps": inputs.overlaps,
+            "drift": [one.to_document() for one in drift],
+            **({"paused": list(inputs.paused)} if inputs.paused else {}),
             "quota": _quota(inputs, deliveries),
             "pace": pace_document(changes, deliveries),
+            **_times(inputs, aim, changes, deliveries),
             "guards": [_guard(one) for one in guards],
             "applyable": not any(one.severity == "error" for one in guards),
-            "summary": _summary(changes, deliveries, cancelled, inputs),
+            "summary": _summary(changes, deliveries, cancelled, inputs, drift),
         }
     )
+
+
+def _reviewed(body: Document) -> Document:
+    return sealed({**body, "review_digest": review_digest(body)})
+
+
+def _message_uses(aim: Desired, inputs: PlanInputs) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """The messages of deliveries that are about to be approved or sent, and whether a person has seen them before."""
+    for one in aim.wanted:
+        known, action = one.verdict.known, one.verdict.action
+        if action not in ("send", "schedule", "update", "resume"):
+            continue
+        if known is None or known.state == "cancelled":
+            state = "new"
+        elif known.content:
+            state = "same" if known.content == content_digest(one.delivery, inputs.messages) else "changed"
+        else:
+            state = "changed" if action == "update" else "same"
+        yield f"delivery.{one.delivery.name}", tuple(one.delivery.messages), state
+
+
+def resource_changes(inputs: PlanInputs, aim: Desired) -> list[Document]:
+    """What happens to each audience that a delivery still needs: uploads, then LINE's own; each by key."""
+    uploads = [_upload_change(key, inputs, aim) for key in sorted(aim.needed_by) if key in inputs.facts.uploads]
+    lines = [
+        _line_change(audience, inputs, aim) for audience in inputs.program.audiences if audience.key in aim.needed_by
+    ]
+    return [*uploads, *lines]
+
+
+def found_drift(inputs: PlanInputs, aim: Desired, changes: Sequence[Document]) -> tuple[Drift, ...]:
+    """What LINE holds otherwise than it was left, against what is still needed."""
+    named = [one for one in inputs.program.audiences if one.key in aim.needed_by and one.kind not in ("CLICK", "IMP")]
+    expected = Expected(
+        inputs.lineage, inputs.records, named, {one["address"]: one for one in changes}, aim.needed_until,
+        inputs.line_counts,
+    )  # fmt: skip
+    return drift_of(expected, inputs.facts.remotes, inputs.facts.now)
+
+
+def _times(
+    inputs: PlanInputs, aim: Desired, changes: Sequence[Document], deliveries: Sequence[Document]
+) -> dict[str, Any]:
+    """When each delivery can go, and what waits for what (time.edges)."""
+    line = timeline(inputs, aim, changes)
+    rows = turn_rows(inputs, aim, line)
+    edges = edges_of(inputs, aim, line, changes)
+    months = {row["address"]: row["month"] for row in rows}
+    return {
+        "timeline": rows,
+        "edges": edge_rows(edges, inputs.project.timezone),
+        "edges_left_out": max(0, len(edges) - EDGES_MAX),
+        "later_quota": later_quota(deliveries, months, quota_month(inputs.facts.now)),
+    }
 
 
 def bot_digest(bot_id: str) -> str:
@@ -274,6 +355,7 @@ def _upload_change(key: str, inputs: PlanInputs, aim: Desired) -> Document:
 def _line_change(audience: LineAudience, inputs: PlanInputs, aim: Desired) -> Document:
     remote = inputs.facts.remotes.get(audience.account)
     found, action = _line_found(audience, inputs, remote)
+    known = remote.by_id(found) if remote is not None and found is not None else None
     return {
         "address": f"line_audience.{audience.key}",
         "type": audience.kind,
@@ -284,6 +366,7 @@ def _line_change(audience: LineAudience, inputs: PlanInputs, aim: Desired) -> Do
         "delivery": audience.delivery,
         "url": audience.url,
         "remote_id": found,
+        "count": known.count if known is not None and audience.kind not in ("CLICK", "IMP") else None,
         "needed_by": list(aim.needed_by[audience.key]),
     }
 
@@ -319,6 +402,7 @@ def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
     remote = inputs.facts.remotes.get(one.delivery.account)
     friends = remote.followers if remote else None
     at = one.delivery.at
+    limits = [send_limit(one.delivery, bounds.get(send.part), friends) for send in one.compiled.sends]
     return {
         "address": f"delivery.{one.delivery.name}",
         "account": one.delivery.account,
@@ -332,10 +416,8 @@ def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
         "messages": list(one.delivery.messages),
         "people": facts.size.to_document() if facts else None,
         **_linkage(facts.linkage if facts else ()),
-        "sends": [
-            {**_send_view(send), "limit": send_limit(one.delivery, bounds.get(send.part), friends)}
-            for send in one.compiled.sends
-        ],
+        "sends": [{**_send_view(send), "limit": limit} for send, limit in zip(one.compiled.sends, limits, strict=True)],
+        "bound": whole_bound(one.delivery, facts.size.high if facts else None, limits, bounds),
         "waits_for": list(one.compiled.waits_for),
         "content": definition(one.delivery, one.compiled, inputs.messages)["messages"],
         "part_bounds": {str(part): bound for part, bound in sorted(bounds.items())},
@@ -384,9 +466,11 @@ def _cancelled(inputs: PlanInputs) -> list[Document]:
 
 
 def _quota(inputs: PlanInputs, deliveries: Sequence[Document]) -> list[Document]:
+    """By account, what the deliveries of this month need; later ones count against a quota that is not known yet."""
     rows = []
+    counted = [one for one in deliveries if one["action"] in _ACTIVE and _is_of_this_month(one["at"], inputs)]
     for account, remote in sorted(inputs.facts.remotes.items()):
-        mine = [one for one in deliveries if one["account"] == account and one["action"] in _ACTIVE]
+        mine = [one for one in counted if one["account"] == account]
         known = [one["people"]["high"] for one in mine if one["people"]]
         high = None if any(one is None for one in known) else sum(known)
         rows.append(
@@ -397,9 +481,20 @@ def _quota(inputs: PlanInputs, deliveries: Sequence[Document]) -> list[Document]
                 "high": high if high is not None else remote.followers,
                 "followers": remote.followers,
                 "target_reach": remote.target_reach,
+                **_yen(inputs, account),
             }
         )
     return rows
+
+
+def _yen(inputs: PlanInputs, account: str) -> Document:
+    """What a message costs, where the project says so."""
+    price = inputs.yen_per_message.get(account)
+    return {} if price is None else {"yen_per_message": price}
+
+
+def _is_of_this_month(at: str | None, inputs: PlanInputs) -> bool:
+    return at is None or quota_month(datetime.fromisoformat(at)) <= quota_month(inputs.facts.now)
 
 
 def _guard(one: Diagnostic) -> Document:
@@ -414,7 +509,11 @@ def _unsettled(inputs: PlanInputs) -> frozenset[str]:
 
 
 def _summary(
-    changes: Sequence[Document], deliveries: Sequence[Document], cancelled: Sequence[Document], inputs: PlanInputs
+    changes: Sequence[Document],
+    deliveries: Sequence[Document],
+    cancelled: Sequence[Document],
+    inputs: PlanInputs,
+    drift: Sequence[Drift],
 ) -> Document:
     actions = [one["action"] for one in changes]
     sends = [one["action"] for one in deliveries]
@@ -422,7 +521,7 @@ def _summary(
     change = sum(actions.count(name) for name in ACTIONS_THAT_CHANGE if name != "create") + sends.count("update")
     resume = sends.count("resume")
     kept = sum(one["action"] == "keep" for one in inputs.removed)
-    change += resume + len(inputs.moved) + kept
+    change += resume + len(inputs.moved) + kept + sum(one.action == "rename" for one in drift)
     delete = len(cancelled) + len(inputs.removed) - kept
     return {
         "add": add,
@@ -430,6 +529,7 @@ def _summary(
         "delete": delete,
         "changes": bool(add or change or delete),
         "needs_a_person": sends.count("attention"),
+        "drift": len(drift),
         "people_entering": sum(one["people"]["entering"] or 0 for one in changes if "people" in one),
         "people_leaving": sum(one["people"]["leaving"] or 0 for one in changes if "people" in one),
         "audience_lifetime_days": AUDIENCE_LIFETIME_DAYS,

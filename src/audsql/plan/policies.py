@@ -11,13 +11,13 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from audsql.diag import Diagnostic, error, warning
-from audsql.meaning import lineage
-from audsql.meaning.ir import Cap, Delivery, Project, RequireMeasure, atoms_of
+from audsql.meaning.ir import Cap, Delivery, Project, RequireMeasure
+from audsql.meaning.lineage import sources_in
 from audsql.plan.facts import Size
 from audsql.plan.plan import Desired, PlanInputs, Wanted
 from audsql.plan.quiet import is_quiet, next_allowed, quiets_of
 
-__all__ = ["POLICIES", "change_bound", "holds", "quiet_problem", "sources_of"]
+__all__ = ["POLICIES", "change_bound", "holds", "quiet_problem"]
 
 
 def _measured(inputs: PlanInputs, aim: Desired, measure: str) -> Iterator[tuple[RequireMeasure, Wanted]]:
@@ -124,16 +124,11 @@ def _plain(value: Decimal) -> str:
 # --- data -------------------------------------------------------------------------------------------
 
 
-def sources_of(delivery: Delivery) -> tuple[str, ...]:
-    """The uploads and tables that a delivery's set is read from, what is subtracted included."""
-    return tuple(sorted({name for atom in atoms_of(delivery.reach) for name in lineage.sources_of(atom)}))
-
-
 def required_freshness(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
     """Late data are another guard's; here: nothing says how old a source may be, or nothing knows how old it is."""
     found = {source.name: source for source in inputs.facts.sources}
     for rule, one in _measured(inputs, aim, "freshness"):
-        for name in sources_of(one.delivery):
+        for name in sources_in(one.delivery.reach):
             if name not in found or not found[name].dated:
                 kind = "upload" if any(upload.name == name for upload in inputs.project.uploads) else "table"
                 yield error(

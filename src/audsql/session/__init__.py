@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from audsql.session.applying import ApplyOptions, ApplyOutcome, apply, resolve, run_due
+    from audsql.session.compiling import compiled, deliveries
     from audsql.session.differing import DiffOutcome, diff
     from audsql.session.explaining import explain, listing
     from audsql.session.graphs import graph
     from audsql.session.membership import person
+    from audsql.session.offline import plan_offline
     from audsql.session.overview import doctor, status
     from audsql.session.planning import PlanOptions, PlanOutcome, plan
     from audsql.session.project import Opened, check, check_text, check_texts, open_project, run_tests
+    from audsql.session.rehearsing import rehearse
     from audsql.session.sets import evaluate
 
 __all__ = [
@@ -33,6 +36,8 @@ __all__ = [
     "check",
     "check_text",
     "check_texts",
+    "compiled",
+    "deliveries",
     "diff",
     "doctor",
     "evaluate",
@@ -42,6 +47,8 @@ __all__ = [
     "open_project",
     "person",
     "plan",
+    "plan_offline",
+    "rehearse",
     "resolve",
     "run_due",
     "run_tests",
@@ -50,13 +57,16 @@ __all__ = [
 
 _ROOMS = {
     "applying": ("ApplyOptions", "ApplyOutcome", "apply", "resolve", "run_due"),
+    "compiling": ("compiled", "deliveries"),
     "differing": ("DiffOutcome", "diff"),
     "explaining": ("explain", "listing"),
     "graphs": ("graph",),
     "membership": ("person",),
+    "offline": ("plan_offline",),
     "overview": ("doctor", "status"),
     "planning": ("PlanOptions", "PlanOutcome", "plan"),
     "project": ("Opened", "check", "check_text", "check_texts", "open_project", "run_tests"),
+    "rehearsing": ("rehearse",),
     "sets": ("evaluate",),
 }
 

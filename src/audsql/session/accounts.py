@@ -36,8 +36,13 @@ class Remote:
 
 
 @contextmanager
-def connect(opened: Opened) -> Iterator[tuple[Remote | None, tuple[Diagnostic, ...]]]:
-    """Connect to the accounts that deliveries use; with endpoint `sim` the embedded simulator runs meanwhile."""
+def connect(
+    opened: Opened, also: frozenset[str] = frozenset(), only: frozenset[str] | None = None
+) -> Iterator[tuple[Remote | None, tuple[Diagnostic, ...]]]:
+    """Connect to the accounts that deliveries use, and to those of `also` that are declared; with `only`, to these.
+
+    With endpoint `sim` the embedded simulator runs meanwhile.
+    """
     from audsql.apply.remote import read_remote
     from audsql.line.ports import system_ports
     from audsql.line.transport import open_client
@@ -49,7 +54,7 @@ def connect(opened: Opened) -> Iterator[tuple[Remote | None, tuple[Diagnostic, .
     endpoints: dict[str, str] = {}
     problems: list[Diagnostic] = []
     with ExitStack() as stack:
-        for account in _accounts_used(opened):
+        for account in _accounts_used(opened, also, only):
             endpoint, found = endpoint_of(opened.config, account.name, account.span)
             problems.extend(found)
             token = os.environ.get(account.token_variable, "")
@@ -57,8 +62,8 @@ def connect(opened: Opened) -> Iterator[tuple[Remote | None, tuple[Diagnostic, .
                 continue
             endpoints[account.name] = endpoint if endpoint in ("line", "sim") else "url"
             if endpoint == "sim":
-                world = opened.root / str(opened.config.world)
-                simulator = stack.enter_context(embedded_simulator(world, opened.root / ".audsql"))
+                world = opened.home / str(opened.config.world)
+                simulator = stack.enter_context(embedded_simulator(world, opened.folder))
                 if isinstance(simulator, Diagnostic):
                     problems.append(simulator)
                     continue
@@ -79,12 +84,12 @@ def connect(opened: Opened) -> Iterator[tuple[Remote | None, tuple[Diagnostic, .
         yield (None if has_errors(problems) else Remote(clients, facts, endpoints)), tuple(problems)
 
 
-def _accounts_used(opened: Opened) -> tuple[Any, ...]:
-    """Accounts that some delivery to be made belongs to."""
+def _accounts_used(opened: Opened, also: frozenset[str], only: frozenset[str] | None) -> tuple[Any, ...]:
+    """Accounts that some delivery to be made belongs to, and those of `also`; else `only` these."""
     assert opened.analysis is not None
     project = opened.analysis.project
     used = {one.account for one in project.deliveries if one.sent_request_id is None}
-    return tuple(account for account in project.accounts if account.name in used)
+    return tuple(account for account in project.accounts if account.name in (used | also if only is None else only))
 
 
 def _uses_shared(opened: Opened, account: str) -> bool:
@@ -101,7 +106,7 @@ def _uses_shared(opened: Opened, account: str) -> bool:
 
 def _request_log(opened: Opened) -> Callable[[RequestRecord], None]:
     """LINE asks for a log of requests: time, method, endpoint, status and request id; never a body."""
-    folder = opened.root / ".audsql"
+    folder = opened.folder
 
     def log(record: RequestRecord) -> None:
         line = f"{record.at.isoformat()} {record.method} {record.endpoint} {record.status} {record.request_id}\n"

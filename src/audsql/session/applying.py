@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from audsql.data.engine import EngineFailure
 from audsql.diag import Diagnostic, error, has_errors
 from audsql.session.accounts import Remote, connect
+from audsql.session.backups import keep_backup
+from audsql.session.holding import take_lease, user_name
+from audsql.session.keys import keys_of
+from audsql.session.notifying import notified
 from audsql.session.planning import PlanOptions, make, open_store, state_of
 from audsql.session.project import Opened, check, compiled, messages_of, spec_digest
+from audsql.session.retaining import forget_old
 from audsql.session.sets import engine_of
+from audsql.session.water import note
 
 if TYPE_CHECKING:
     from audsql.apply.context import Context
     from audsql.apply.state import State
     from audsql.apply.store import Held, Lease, Store
 
-__all__ = ["ApplyOptions", "ApplyOutcome", "apply", "resolve", "run_due"]
+__all__ = ["ApplyOptions", "ApplyOutcome", "apply", "carried", "refusals_of", "resolve", "run_due"]
 
 Document = dict[str, Any]
+
+_LOCK_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
     """`expect`: the digest that the plan must have. `accept_shrunk`: lists whose shrinking a person
     accepted, and `accept_policies`: policies that a person set aside, with `reason`. `prune`: see PlanOptions.
-    `on_event` gets each step as it happens."""
+    `on_event` gets each step as it happens. `revision`: which specs these are, for the history, where it is not what
+    Git says of the project folder. `lock_seconds`: how long to wait for a lock that somebody else has."""
 
     as_of: datetime | None = None
     expect: str | None = None
@@ -41,6 +50,8 @@ class ApplyOptions:
     on_event: Callable[[Document], None] = field(default=lambda event: None)
     accept_policies: frozenset[str] = frozenset()
     prune: bool = False
+    revision: Document | None = None
+    lock_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +63,18 @@ class ApplyOutcome:
 
 def apply(opened: Opened, document: Document | None, options: ApplyOptions) -> ApplyOutcome:
     """Make it so, once: what the plan `document` says, or a plan made now."""
-    return _connected(opened, lambda remote: _apply(opened, remote, document, options))
+    return notified(opened, "apply", _connected(opened, lambda remote: _apply(opened, remote, document, options)))
 
 
 def run_due(opened: Opened, options: ApplyOptions) -> ApplyOutcome:
     """Send what an apply approved earlier and is due now, once."""
-    return _connected(opened, lambda remote: _run_due(opened, remote, options))
+    return notified(opened, "run", _connected(opened, lambda remote: _run_due(opened, remote, options)))
+
+
+def carried(opened: Opened, options: ApplyOptions, operation: str, work: Callable[[Context], int]) -> ApplyOutcome:
+    """Work on an account under a lease of its own, reported and notified like an apply."""
+    outcome = _connected(opened, lambda remote: _with_context(opened, remote, options, operation, work, None))
+    return notified(opened, operation, outcome)
 
 
 def _connected(opened: Opened, work: Callable[[Remote], ApplyOutcome]) -> ApplyOutcome:
@@ -87,7 +104,7 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
         if planned is None:
             return ApplyOutcome(None, problems, _refusal_code(problems))
         document = planned.document
-    refusals = _refusals(opened, remote, state, document, options)
+    refusals = refusals_of(opened, remote, state, document, options)
     if refusals:
         return ApplyOutcome(None, refusals, 5)
     if not document["summary"]["changes"] and not state.lineage:
@@ -95,7 +112,7 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
 
     def work(context: Context) -> int:
         # Another process may have applied between the first look and the lease: only now nobody else can.
-        late = _refusals(opened, remote, context.state(), document, options)
+        late = refusals_of(opened, remote, context.state(), document, options)
         late = late or tuple(_refused_messages(context, document))
         if late:
             context.diagnostics.extend(late)
@@ -146,15 +163,17 @@ def _execute(context: Context, document: Document, resuming: bool) -> int:
     return execute(context, document, document["digest"], resuming)
 
 
-def _refusals(
+def refusals_of(
     opened: Opened, remote: Remote, state: State, document: Document, options: ApplyOptions
 ) -> tuple[Diagnostic, ...]:
     """Why a plan may not be applied: it is not the one, not for this state, not allowed, or too old."""
     from audsql.plan.guard import is_accepted
 
     digest = document["digest"]
-    if options.expect is not None and options.expect != digest:
-        return (error("AUD0626", None, expected=options.expect, found=digest),)
+    # A plan that was made again has another digest, and the same one for review (review.digest).
+    review = str(document.get("review_digest", digest))
+    if options.expect not in (None, digest, review):
+        return (error("AUD0626", None, expected=options.expect, found=digest, review=review),)
     if state.spent(digest) is not None and not _interrupted(state, digest):
         return (error("AUD0623", None, digest=digest),)
     stale = [what for what, differs in _differences(opened, remote, state, document) if differs]
@@ -190,6 +209,16 @@ def _denial(guard: Document) -> Diagnostic:
     return Diagnostic(guard["code"], "error", None, tuple(sorted(facts.items())))
 
 
+def _made_elsewhere(remote: Remote, state: State, document: Document) -> bool:
+    """Whether LINE has audiences of this plan's sets that another state made: the one that it was made for is lost."""
+    from audsql.plan.tags import Tag, parse_tag
+
+    keys = {Tag.of("", one["address"].partition(".")[2], 0).key for one in document["resource_changes"]}
+    ours = Tag.of(state.lineage, "", 0).lineage
+    tags = [parse_tag(one.name) for facts in remote.facts.values() for one in facts.audiences]
+    return any(tag is not None and tag.key in keys and tag.lineage != ours for tag in tags)
+
+
 def _differences(opened: Opened, remote: Remote, state: State, document: Document) -> list[tuple[str, bool]]:
     from audsql.line.limits import LIMITS_VERSION
     from audsql.plan.plan import bot_digest
@@ -198,7 +227,7 @@ def _differences(opened: Opened, remote: Remote, state: State, document: Documen
     interrupted = _interrupted(state, document["digest"])
     lineage, serial = document["state"]["lineage"], document["state"]["serial"]
     # A plan from before there was a state fits every state in which nothing was approved yet.
-    unborn = lineage is None and state.serial == 0
+    unborn = lineage is None and state.serial == 0 and not _made_elsewhere(remote, state, document)
     moved = not interrupted and not unborn and ((state.lineage or None) != lineage or state.serial != serial)
     return [
         ("state", moved),
@@ -246,12 +275,18 @@ def _with_context(
         return ApplyOutcome(None, problems, 1)
     with store:
         try:
-            lease = _take_lease(store, operation)
+            lease = _lease_within(store, operation, options.lock_seconds)
         except StoreFailed as failed:
             return ApplyOutcome(None, (failed.diagnostic,), 1)
         if isinstance(lease, Held):
             return ApplyOutcome(None, (held_diagnostic(lease),), 6)
-        context = _context(opened, remote, options, store, lease, Context, Options)
+        try:
+            context = _context(opened, remote, options, store, lease, Context, Options)
+        except EngineFailure as failure:
+            store.release(lease, datetime.now(UTC))
+            return ApplyOutcome(None, (failure.diagnostic,), 1)
+        except StoreFailed as failed:
+            return ApplyOutcome(None, (failed.diagnostic,), 4)
         if lease.took_over is not None:
             context.diagnostics.append(takeover_diagnostic(lease.took_over))
         try:
@@ -260,12 +295,28 @@ def _with_context(
             _record_overrides(context)
             code = _worked(context, work)
             store.release(context.lease, datetime.now(UTC))
-            report = _report(operation, digest, context.events, store.snapshot(), code, before)
+            report = _report(operation, digest, context.events, store.snapshot(), code, before, context.held)
+            note(opened, store, keys_of(opened))
+            forget_old(opened, store.snapshot(), datetime.now(UTC))
+            context.diagnostics.extend(keep_backup(opened, store, before))
         except LeaseLost as lost:
             return ApplyOutcome(None, (*context.diagnostics, lease_lost_diagnostic(lost, store.path)), 6)
         except StoreFailed as failed:
             return ApplyOutcome(None, (*context.diagnostics, failed.diagnostic), 4)
         return ApplyOutcome(report, tuple(context.diagnostics), code)
+
+
+def _lease_within(store: Store, operation: str, seconds: float) -> Lease | Held:
+    """The lease, asked for again until so many seconds of the monotonic clock have passed."""
+    from audsql.apply.store import Held
+
+    end = time.monotonic() + seconds
+    while True:
+        lease = take_lease(store, operation)
+        left = end - time.monotonic()
+        if not isinstance(lease, Held) or left <= 0:
+            return lease
+        time.sleep(min(_LOCK_PAUSE_SECONDS, left))
 
 
 def _worked(context: Context, work: Callable[[Context], int]) -> int:
@@ -284,31 +335,6 @@ def _worked(context: Context, work: Callable[[Context], int]) -> int:
         name = os.path.basename(str(problem.filename or "stdout"))
         context.diagnostics.append(error("AUD0031", None, path=name, reason=os.strerror(problem.errno or 0)))
     return 4
-
-
-def _take_lease(store: Store, operation: str) -> Lease | Held:
-    """The lease; one that a dead process of this machine left behind is taken over at once."""
-    from audsql.apply.context import LEASE_SECONDS
-    from audsql.apply.store import Held, Holder
-
-    holder = Holder(_user(), platform.node(), os.getpid(), operation)
-    now, ttl = datetime.now(UTC), timedelta(seconds=LEASE_SECONDS)
-    lease = store.acquire(holder, now, ttl)
-    if isinstance(lease, Held) and lease.host == platform.node() and not _alive(lease.pid):
-        store.force_release(lease.lock_id, now, holder.name)
-        again = store.acquire(holder, now, ttl)
-        return again if isinstance(again, Held) else replace(again, took_over=lease)
-    return lease
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _record_overrides(context: Context) -> None:
@@ -349,13 +375,14 @@ def _context(
         lease=lease,
         clients=remote.clients,
         bots={account: facts.bot_id for account, facts in remote.facts.items()},
-        engine=engine_of(opened),
+        engine=engine_of(opened, store.snapshot()),
         project=opened.analysis.project,
         program=compiled(opened)[0],
         messages=messages_of(opened)[0],
         options=make_options(
-            holder=_user(), host=platform.node(), pid=os.getpid(), accept_shrunk=options.accept_shrunk,
+            holder=user_name(), host=platform.node(), pid=os.getpid(), accept_shrunk=options.accept_shrunk,
             accept_policies=options.accept_policies, reason=options.reason,
+            revision=_revision(opened) if options.revision is None else options.revision,
         ),
         on_event=options.on_event,
         steady_now=lambda: datetime.now(UTC),
@@ -363,15 +390,21 @@ def _context(
     return context
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
+def _revision(opened: Opened) -> Document:
+    from audsql.session.commits import commit_of
+
+    found = commit_of(opened)
+    return {} if found is None else {"commit": found.commit, "dirty": found.dirty}
 
 
 def _report(
-    operation: str, digest: str | None, events: list[Document], state: State, code: int, before: State | None = None
+    operation: str,
+    digest: str | None,
+    events: list[Document],
+    state: State,
+    code: int,
+    before: State | None = None,
+    held: Sequence[str] = (),
 ) -> Document:
     """What was done, as a document: counts, every occurrence that needs a person, what is due next."""
     done = Counter(event["event"] for event in events)
@@ -389,10 +422,11 @@ def _report(
         "complete": code in (0, 7),
         "events": events,
         "needs_person": [{"delivery": row.name, "occurrence": row.id, "state": row.state} for row in attention],
+        **({"paused": sorted(set(held))} if held else {}),
         "next_due": min((row.at.isoformat() for row in coming if row.at), default=None),
         "summary": {
             "added": created,
-            "changed": done["upload_add"] + done["upload_replace"],
+            "changed": done["upload_add"] + done["upload_replace"] + done["audience_renamed"],
             "deleted": done["audience_deleted"],
             "sent": len(sent),
             "scheduled": len(coming),
@@ -414,7 +448,7 @@ def resolve(opened: Opened, subject: str, verdict: str, reason: str) -> ApplyOut
     declared too: `sent` closes it, `not-sent` lets the next plan send it.
     """
     from audsql.apply.settle import settle_by_person
-    from audsql.apply.store import Held, StoreFailed, held_diagnostic
+    from audsql.apply.store import Held, RuleBroken, StoreFailed, held_diagnostic
 
     store, problems = open_store(opened, create=True)
     if store is None:
@@ -422,15 +456,20 @@ def resolve(opened: Opened, subject: str, verdict: str, reason: str) -> ApplyOut
     now = datetime.now(UTC)
     with store:
         try:
-            lease = _take_lease(store, "resolve")
+            lease = take_lease(store, "resolve")
             if isinstance(lease, Held):
                 return ApplyOutcome(None, (held_diagnostic(lease),), 6)
             assert opened.analysis is not None
-            found = settle_by_person(store, lease, opened.analysis.project, subject, verdict, reason, _user(), now)
+            try:
+                project, by = opened.analysis.project, user_name()
+                found = settle_by_person(store, lease, project, subject, verdict, reason, by, now)
+            except RuleBroken:
+                found = (error("AUD0884", None),)
             store.release(lease, now)
             state = store.snapshot()
         except StoreFailed as failed:
             return ApplyOutcome(None, (failed.diagnostic,), 1)
     if has_errors(found):
         return ApplyOutcome(None, found, 1)
-    return ApplyOutcome(_report("resolve", None, [], state, 0), found, 0)
+    document = {**_report("resolve", None, [], state, 0), "verdict": verdict}
+    return ApplyOutcome(document, found, 0)

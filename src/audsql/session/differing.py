@@ -195,12 +195,13 @@ def _bounded(
     opened: Opened, comparison: Comparison
 ) -> Iterator[tuple[str, tuple[ir.Expression, ir.Expression | None]]]:
     from audsql.compile.bounds import TooMany, bounds
+    from audsql.meaning.lineage import sources_in
 
     assert opened.analysis is not None
     project = opened.analysis.project
     known = {row.name for row in project.uploads} | {row.name for row in project.tables}
     for region in _regions(comparison.changes):
-        if not known.issuperset(_sources(region)):
+        if not known.issuperset(sources_in(region)):
             continue
         try:
             yield region.key, bounds(region)
@@ -211,10 +212,3 @@ def _bounded(
 def _regions(changes: Sequence[Change]) -> Iterator[ir.Expression]:
     for change in changes:
         yield from (region for region in (change.added, change.removed) if region is not None)
-
-
-def _sources(expression: ir.Expression) -> Iterator[str]:
-    from audsql.meaning.lineage import sources_of
-
-    for atom in ir.atoms_of(expression):
-        yield from sources_of(atom)

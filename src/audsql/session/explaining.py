@@ -15,8 +15,8 @@ from audsql.line.limits import (
 )
 from audsql.meaning import ir
 from audsql.meaning.flow import Branch, SendStep, Step, WaitFor, WaitUntil
+from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.minimal import minimal
-from audsql.meaning.types import deep_atoms
 from audsql.meaning.words import atom_words, share_words
 from audsql.session.formulas import FORMULA_CHARACTERS_MAX, Known, formula, formula_text, known
 from audsql.session.graphs import KINDS, Links, graph_node, links_of, reached, resolved

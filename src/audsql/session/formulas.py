@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from audsql.line.limits import AGE_TIERS, AREAS, FRIEND_FOR_TIERS_DAYS
 from audsql.meaning import ir
+from audsql.meaning.lineage import inner_of
 from audsql.meaning.words import (
     SAMPLE_SALT,
     Arms,
@@ -22,7 +23,6 @@ from audsql.meaning.words import (
     arms_of,
     atom_words,
     attribute_runs,
-    inner_of,
     to_words,
     verb_of,
     verbs_of,
@@ -90,7 +90,7 @@ def formula(expression: ir.Expression, context: Known) -> Document:
 def _part(node: ir.Expression, context: Known, depth: int, budget: _Budget) -> Document:
     """The document of one node. It calls itself no deeper than DEPTH_MAX."""
     budget.left -= 1
-    nested = not isinstance(node, ir.Constant) and (not isinstance(node, ir.Leaf) or inner_of(node) is not None)
+    nested = not isinstance(node, ir.Constant) and (not isinstance(node, ir.Leaf) or inner_of(node.atom) is not None)
     if nested and depth >= DEPTH_MAX:
         return {"is": "more", "count": len(ir.atoms_of(node))}
     match node:

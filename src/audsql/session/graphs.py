@@ -73,6 +73,7 @@ def links_of(analysis: Analysis) -> Links:
     addresses = _addresses(symbols)
     for address, symbol in nodes.items():
         found[address].update(_mentioned(symbol.node, addresses))
+        found[address].update(_called(symbol, nodes))
     for delivery in analysis.project.deliveries:
         address = f"delivery.{delivery.name}"
         found.setdefault(address, set()).update(f"policy.{name}" for name in delivery.policies)
@@ -85,6 +86,14 @@ def links_of(analysis: Analysis) -> Links:
         for other in uses[one]:
             back.setdefault(other, []).append(one)
     return Links(nodes, uses, {one: tuple(others) for one, others in back.items()})
+
+
+def _called(symbol: Symbol, nodes: Mapping[str, Symbol]) -> Sequence[str]:
+    """The audience with parameters that this one is a call of: `lapsed(A, 90 days)` is one of `lapsed`."""
+    name, opening, _ = symbol.name.partition("(")
+    template = nodes.get(f"audience.{name}") if opening and symbol.kind == "audience" else None
+    has_parameters = template is not None and isinstance(template.node, ast.Audience) and template.node.parameters
+    return (f"audience.{name}",) if has_parameters else ()
 
 
 def _declared(symbols: Symbols) -> Iterator[Symbol]:

@@ -14,9 +14,10 @@ from audsql.diag import Bag, Diagnostic, error, has_errors, warning
 from audsql.meaning import ir
 from audsql.meaning.calls import Scope
 from audsql.meaning.expressions import lower
+from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.names import Symbol
 from audsql.meaning.splits import bucket_of
-from audsql.meaning.types import deep_atoms, linkages, mapped_through
+from audsql.meaning.types import linkages, mapped_through
 from audsql.session.graphs import expressions_of, resolved
 from audsql.session.project import Opened
 from audsql.session.sets import engine_of
@@ -50,7 +51,7 @@ def person(
     """Whether one person is in a declared set, and in each part of it: True, False, or None where LINE holds it.
 
     No document where nothing is declared under the name, where it is no set (AUD0082) or where the project
-    has errors. An id of a wrong form (AUD0080) has no parts; one that the data do not have is told (AUD0081).
+    has errors. An id of a wrong form (AUD0080) has no document either; one that the data do not have is told (AUD0081).
     """
     problems = (*opened.diagnostics, *opened.findings)
     if opened.analysis is None or has_errors(problems):
@@ -67,7 +68,7 @@ def person(
         return None, (error("AUD0082", None, name=name, kind=kind),)
     truth, told = _truth(opened, parts, id_kind, person_id, as_of)
     if truth is None:
-        return (None if has_errors(told) else {**head, "parts": [], "more": 0}), told
+        return None, told
     rows = [_row(part, truth) for part in parts[:PARTS_MAX]]
     return {**head, "parts": rows, "more": max(0, len(parts) - PARTS_MAX)}, told
 
@@ -286,7 +287,7 @@ def _truth(
     region = region_of(project, "")
     standing = standing_of(engine, kind, person_id, region, materialised.people)
     if standing is None:
-        return None, (*told, warning("AUD0080", None, id_kind=kind))
+        return None, (*told, error("AUD0080", None, id_kind=kind))
     inside = standing.inside
     values: dict[str, Truth] = {}
     for key, atom in atoms.items():

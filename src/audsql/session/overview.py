@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from audsql.config import toml_key
 from audsql.diag import Diagnostic, has_errors
+from audsql.session.agenda import agenda_of
 from audsql.session.planning import state_of
 from audsql.session.project import Opened, check
 
@@ -63,7 +65,7 @@ def status(opened: Opened) -> tuple[Document, tuple[Diagnostic, ...], int]:
     attention = any(row.state in ("in_doubt", "missed", "failed") for row in state.occurrences)
     document = {
         "kind": "audsql.status", "format_version": "1.0", "lineage": state.lineage, "serial": state.serial,
-        "occurrences": occurrences, "resources": resources,
+        **agenda_of(opened, state), "occurrences": occurrences, "resources": resources,
     }  # fmt: skip
     return document, (), 7 if attention else 0
 
@@ -80,6 +82,9 @@ def doctor(opened: Opened | None) -> Document:
         bad = sum(one.severity == "error" for one in problems)
         checks.append(_check("project", "error" if bad else "ok", "doctor.problems", count=bad))
         checks += _accounts(opened)
+        checks.append(_keys(opened))
+        checks.append(_check("privacy", "ok", "doctor.floor", floor=opened.config.floor))
+        checks.append(_check("retention", "ok", "doctor.retention", **asdict(opened.config.retention)))
         state, found = state_of(opened)
         if state is None:
             checks.append(_check("state", "error", "doctor.code", code=found[0].code))
@@ -91,6 +96,19 @@ def doctor(opened: Opened | None) -> Document:
 def _check(name: str, status: str, detail: str, **facts: Any) -> Document:
     """`detail` is a word of the catalogue, `facts` what stands in it."""
     return {"name": name, "status": status, "detail": detail, "facts": facts}
+
+
+def _keys(opened: Opened) -> Document:
+    from audsql.data.engine import EngineFailure
+    from audsql.session.keys import keys_of
+
+    try:
+        keys = keys_of(opened)
+    except EngineFailure as failure:
+        return _check("keys", "error", "doctor.code", code=failure.diagnostic.code)
+    if keys is None:
+        return _check("keys", "ok", "doctor.no_key")
+    return _check("keys", "ok", "doctor.key", key_id=keys.key_id, older=len(keys.secrets) - 1)
 
 
 def _grammar() -> Document:

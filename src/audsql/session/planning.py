@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audsql.data.engine import EngineFailure
-from audsql.diag import Diagnostic, has_errors
+from audsql.diag import Diagnostic, error, has_errors
 from audsql.session.accounts import Remote, connect
 from audsql.session.project import Opened, check, compiled, messages_of, spec_digest
 from audsql.session.sets import engine_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from audsql.apply.store import Store
     from audsql.plan.plan import PlanInputs
 
-__all__ = ["PlanOptions", "PlanOutcome", "Planned", "make", "open_store", "plan", "state_of"]
+__all__ = ["PlanOptions", "PlanOutcome", "Planned", "make", "open_store", "plan", "state_location", "state_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,11 @@ def make(
     opened: Opened, remote: Remote, state: State, as_of: datetime | None, options: PlanOptions
 ) -> tuple[Planned | None, tuple[Diagnostic, ...]]:
     from audsql import __version__
-    from audsql.apply import bind, names
+    from audsql.apply import bind, found, names, pausing
+    from audsql.apply.overlapping import counted_overlaps
+    from audsql.apply.received import receivers_of
     from audsql.plan.guard import check as guards
+    from audsql.plan.overlaps import overlaps_document
     from audsql.plan.plan import PlanInputs, desired, desired_of, make_plan
 
     assert opened.analysis is not None
@@ -86,12 +90,13 @@ def make(
     occurrences = bind.known_occurrences(state)
     aim = desired(project, program, {}, messages, occurrences, now)
     active = [one.compiled for one in aim.wanted if one.active]
-    engine = engine_of(opened)
+    engine = engine_of(opened, state)
     bound, diagnostics = bind.bind(
         engine, project, program, state, remote.facts, active, as_of or now, as_of is not None, now
     )
     if bound is None:
         return None, diagnostics
+    overlaps = counted_overlaps(engine, bound.world, project, aim.wanted, bound.facts.deliveries)
     inputs = PlanInputs(
         project, program, bound.facts, messages, opened.environment, spec_digest(opened, messages), __version__,
         bound=bound.deliveries, lineage=state.lineage or None, serial=state.serial, held=bind.held_uploads(state),
@@ -100,10 +105,15 @@ def make(
         request_ids=bind.sent_parts(state), endpoints=remote.endpoints,
         applied=names.under_new_names(bind.applied_meanings(state), followed.moves),
         moved=followed.moves, left_behind=left, removed=names.settlements(project, left, options.prune),
+        overlaps=overlaps_document(overlaps, project), receivers=receivers_of(state),
+        paused=pausing.documents(state, project.timezone),
+        yen_per_message=opened.config.yen_per_message if opened.config else {},
+        records=found.records_of(state, program), line_counts=found.line_counts(state),
     )  # fmt: skip
     verdicts = guards(inputs, desired_of(inputs), options.accept_shrunk, options.accept_policies)
     document = make_plan(inputs, verdicts)
-    return Planned(inputs, document), (*diagnostics, *verdicts)
+    stopped = pausing.pause_warning(pausing.pauses_of(state), project.timezone)
+    return Planned(inputs, document), (*diagnostics, *verdicts, *stopped)
 
 
 def state_of(opened: Opened) -> tuple[State | None, tuple[Diagnostic, ...]]:
@@ -111,8 +121,13 @@ def state_of(opened: Opened) -> tuple[State | None, tuple[Diagnostic, ...]]:
     from audsql.apply.state import empty_state
     from audsql.apply.store import state_exists
 
-    location = _state_location(opened)
-    if not state_exists(location):
+    location = state_location(opened)
+    if isinstance(location, Diagnostic):
+        return None, (location,)
+    exists = state_exists(location)
+    if isinstance(exists, tuple):
+        return None, exists
+    if not exists:
         return empty_state(opened.environment), ()
     store, problems = open_store(opened, create=False)
     if store is None:
@@ -121,14 +136,38 @@ def state_of(opened: Opened) -> tuple[State | None, tuple[Diagnostic, ...]]:
         return store.snapshot(), ()
 
 
-def _state_location(opened: Opened) -> str:
+def state_location(opened: Opened) -> str | Diagnostic:
+    """Where the state is; a diagnostic where the environment was to say it and does not."""
     assert opened.config is not None
-    path = Path(opened.config.state_path)
-    return str(path if path.is_absolute() else opened.root / path)
+    variable, path = opened.config.state_variable, opened.config.state_path
+    if variable is not None:
+        url = os.environ.get(variable, "")
+        return url or error("AUD0690", None, variable=variable)
+    if path is None:
+        return opened.config.state_url
+    return str(Path(path) if Path(path).is_absolute() else opened.home / path)
 
 
 def open_store(opened: Opened, create: bool) -> tuple[Store | None, tuple[Diagnostic, ...]]:
     from audsql.apply.store import open_store
 
-    store = open_store(_state_location(opened), create=create, environment=opened.environment)
-    return (None, store) if isinstance(store, tuple) else (store, ())
+    location = state_location(opened)
+    if isinstance(location, Diagnostic):
+        return None, (location,)
+    from audsql.session import water
+    from audsql.session.keys import keys_of
+
+    try:
+        keys = keys_of(opened)
+    except EngineFailure as failure:
+        return None, (failure.diagnostic,)
+    store = open_store(location, create=create, environment=opened.environment, keys=keys)
+    if not isinstance(store, tuple):
+        older = water.check(opened, store, keys)
+        if older is None:
+            return store, ()
+        store.close()
+        return None, (older,)
+    from audsql.session.backups import with_backup
+
+    return None, tuple(with_backup(opened, one) for one in store)

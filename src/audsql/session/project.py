@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,10 @@ _VALUES = "vars.toml"
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A project folder as read: `diagnostics` are those of reading and parsing, `check` adds the rest."""
+    """A project folder as read: `diagnostics` are those of reading and parsing, `check` adds the rest.
+
+    `kept_at`: the folder of data files, state and cache, where that is another one than that of the specs.
+    """
 
     root: Path
     config: Config | None
@@ -51,10 +54,23 @@ class Opened:
     files: tuple[ast.File, ...] = ()
     inputs: Inputs = NO_INPUTS
     looked_at: tuple[str, ...] = ()
+    compiled_once: list[tuple[Program, tuple[Diagnostic, ...]]] = field(default_factory=list, repr=False, compare=False)
+    aside: Path | None = None
+    kept_at: Path | None = None
+
+    @property
+    def home(self) -> Path:
+        """The folder that paths of data files, state and world are relative to."""
+        return self.kept_at or self.root
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is written that stands beside the specs: cache, logs, backups; `aside` where given."""
+        return self.aside or self.home / ".audsql"
 
     @property
     def cache(self) -> Path:
-        return self.root / ".audsql" / "cache"
+        return self.folder / "cache"
 
     @property
     def environment(self) -> str:
@@ -177,10 +193,13 @@ def _outside(project: ir.Project) -> Iterator[Diagnostic]:
 
 
 def compiled(opened: Opened) -> tuple[Program, tuple[Diagnostic, ...]]:
+    """All deliveries compiled: once for an opened project, however often it is asked for."""
     from audsql.compile.project import compile_project
 
     assert opened.analysis is not None
-    return compile_project(opened.analysis.project)
+    if not opened.compiled_once:
+        opened.compiled_once.append(compile_project(opened.analysis.project))
+    return opened.compiled_once[0]
 
 
 def messages_of(opened: Opened) -> tuple[dict[str, tuple[dict[str, Any], ...]], tuple[Diagnostic, ...]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from audsql.config import FILE_BYTES_MAX
 from audsql.diag import Diagnostic, error
 
-__all__ = ["FILES_MAX", "Revision", "write_revision"]
+__all__ = ["FILES_MAX", "Head", "Revision", "head_of", "write_revision"]
 
 FILES_MAX = 20_000
 _SECONDS_MAX = 60
@@ -33,6 +33,16 @@ class Revision:
 
     root: Path
     commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The commit that a work tree stands at. `prefix`: the project's path in it, empty or with a slash at its end.
+    `names`: by path, what Git calls the bytes of each regular file that a project can be made of."""
+
+    commit: str
+    prefix: str
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,21 @@ def write_revision(root: Path, revision: str, target: Path) -> tuple[Revision | 
         return Revision(project, commit), ()
     except _Refused as refused:
         return None, (refused.diagnostic,)
+
+
+def head_of(root: Path) -> Head | None:
+    """The commit that the work tree around `root` stands at; None where there is none, or Git cannot be asked."""
+    try:
+        top, prefix = _place(root)
+        found = _git(top, ("rev-parse", "--verify", "--quiet", "--end-of-options", "HEAD^{commit}"))
+        if found.returncode != 0:
+            return None
+        commit = found.stdout.decode("ascii", "replace").strip()
+        listing = _output(top, ("ls-tree", "-r", "-z", "-l", "--full-tree", commit))
+        return Head(commit, prefix, {blob.path.as_posix(): blob.name for blob in _blobs(listing, commit)})
+    except _Refused:
+        # Without Git the history goes without a commit; nothing depends on it but `rollback`, which says so.
+        return None
 
 
 def _place(root: Path) -> tuple[Path, str]:
@@ -123,6 +148,7 @@ def _blobs(listing: bytes, revision: str) -> Iterator[_Blob]:
 
 
 def _is_inside(path: PurePosixPath) -> bool:
+    # Names of a Git tree: no file is there yet whose real place could be asked for, as config and data.content do.
     return not path.is_absolute() and not {"..", ".git", ".audsql"} & set(path.parts)
 
 

@@ -8,30 +8,40 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audsql.data.engine import EngineFailure
 from audsql.diag import Diagnostic, error, has_errors
+from audsql.session.keys import keys_of, missing_key
 from audsql.session.project import Opened
+from audsql.session.tombstones import erased_people
 
 if TYPE_CHECKING:
+    from audsql.apply.state import State
     from audsql.data.engine import Engine
 
 __all__ = ["engine_of", "evaluate"]
 
 
-def engine_of(opened: Opened) -> Engine:
+def engine_of(opened: Opened, state: State | None = None) -> Engine:
+    """The engine of a project: its cache closed under the project's key, and nobody in any set who was erased.
 
+    `state`: where who was erased is known from; without it, from what this machine saw of the state last. Raises
+    EngineFailure where a key is needed and is not there.
+    """
+    from audsql.data.cache import reseal
     from audsql.data.duckdb import open_engine
+    from audsql.data.keys import KeyMissing
 
     assert opened.analysis is not None
-    return open_engine(opened.analysis.project, opened.root, opened.cache, key=_project_key())
-
-
-def _project_key() -> bytes | None:
-    """The key of fingerprints from the environment, where one is set."""
-    text = os.environ.get("AUDSQL_KEY", "")
+    keys = keys_of(opened)
     try:
-        return bytes.fromhex(text) or None
-    except ValueError:
-        return None
+        reseal(opened.cache, keys)
+        erased = erased_people(opened, keys, state)
+    except KeyMissing as missing:
+        raise EngineFailure(missing_key(opened.cache.name, missing)) from None
+    except OSError as problem:
+        raise EngineFailure(error("AUD1047", None, reason=os.strerror(problem.errno or 0))) from None
+    key = keys.current if keys else None
+    return open_engine(opened.analysis.project, opened.home, opened.cache, key=key, keys=keys, erased=erased)
 
 
 def evaluate(

@@ -311,7 +311,8 @@ def _find_send(call: Call, request_id: str | None) -> Send:
             raise rules.refuse_details("wrong bot id", "WRONG_BOT_ID")
         raise rules.refuse_details("request not found", "REQUEST_NOT_FOUND")
     finished = send.narrowcast is None or send.narrowcast.phase == "succeeded"
-    if send.kind not in ("broadcast", "narrowcast") or not finished:
+    usable = call.world.now >= send.at + seconds_setting(call.account, "usableSeconds", rules.USABLE_SECONDS)
+    if send.kind not in ("broadcast", "narrowcast") or not finished or not usable:
         raise rules.refuse_details("request not found", "REQUEST_NOT_FOUND")
     if call.world.now - send.at > rules.RETARGETING_SECONDS:
         raise rules.refuse_details("too old messages", "TOO_OLD_MESSAGES")

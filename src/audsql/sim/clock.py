@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
+from functools import lru_cache
 
 from audsql.sim import rules
 from audsql.sim.model import Account, World
@@ -11,6 +12,7 @@ from audsql.sim.model import Account, World
 _ZONE = timezone(timedelta(seconds=rules.ZONE_SECONDS))
 
 
+@lru_cache(maxsize=1024)
 def parse_time(text: str) -> float:
     """UNIX seconds of an ISO 8601 instant; without an offset it is UTC+09:00."""
     moment = datetime.fromisoformat(text)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from audsql.sim import agenda, worldfile
 from audsql.sim.audiences import inventory
 from audsql.sim.clock import format_time
 from audsql.sim.faults import read_faults
 from audsql.sim.model import Json, Response, World
+from audsql.sim.turns import react
 
 
 def _clock(world: World, _: Json) -> Json:
@@ -55,11 +56,7 @@ def _behave(world: World, document: Json) -> Json:
     for account in world.accounts.values():
         send = account.sends.get(request_id)
         if send is not None:
-            clicked = dict(send.clicked)
-            for url, people in document.get("clicked", {}).items():
-                clicked[url] = clicked.get(url, frozenset()) | frozenset(people)
-            opened = send.opened | frozenset(document.get("opened", ()))
-            account.sends[request_id] = replace(send, opened=opened, clicked=clicked)
+            account.sends[request_id] = react(send, document.get("opened", ()), document.get("clicked", {}))
             return {}
     raise ValueError("no send has this requestId")
 

@@ -116,6 +116,21 @@ class Accepted:
     echo: Mapping[str, Json] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What changes once `nth` more narrowcasts are accepted or have ended.
+
+    `friends`: new values by user; `audiences`: people added and removed by description; `reactions`: who opened and
+    clicked which send, where no request id means the narrowcast itself.
+    """
+
+    nth: int
+    when: str
+    friends: tuple[tuple[str, Mapping[str, Json]], ...] = ()
+    audiences: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = ()
+    reactions: tuple[tuple[str | None, frozenset[str], Mapping[str, frozenset[str]]], ...] = ()
+
+
 @dataclass(slots=True)
 class Account:
     """One official account with one channel."""
@@ -134,6 +149,7 @@ class Account:
     # Narrowcasts that have not ended.
     running: set[str] = field(default_factory=set)
     outcomes: list[Mapping[str, Json] | None] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ from audsql.sim.recipients import (
     used_audiences,
 )
 from audsql.sim.sends import deliver, refuse_over_quota, remaining_quota
+from audsql.sim.turns import take_turns
 
 _BODY = {
     "messages": "array",
@@ -80,6 +81,7 @@ def narrowcast(call: Call) -> Response:
     call.account.running.add(call.request_id)
     schedule(call.world, planned.start_at, call.account.name, "start", call.request_id)
     schedule(call.world, planned.complete_at, call.account.name, "finish", call.request_id)
+    take_turns(call.account, "accepted", call.request_id)
     return Response(202, {})
 
 
@@ -120,6 +122,7 @@ def step(world: World, account: Account, what: str, request_id: str) -> None:
     account.sends[request_id] = stepped
     if stepped.narrowcast is not None and stepped.narrowcast.phase in ("succeeded", "failed"):
         account.running.discard(request_id)
+        take_turns(account, "ended", request_id)
 
 
 def _start(world: World, account: Account, send: Send, planned: Narrowcast) -> Narrowcast:

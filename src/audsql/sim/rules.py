@@ -60,6 +60,7 @@ JOB_SECONDS: Final = 20.0
 WAIT_SECONDS: Final = 10.0
 SEND_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 10.0
+USABLE_SECONDS: Final = 0.0
 
 # (requests, seconds): a full bucket holds `requests` and refills evenly over `seconds`.
 PER_MINUTE: Final = (60, 60)

@@ -126,6 +126,11 @@ class Embedded:
         """Where the simulator listens, without a slash at the end."""
         return self._server.base_url
 
+    @property
+    def simulation(self) -> Simulation:
+        """What answers. Read it only while no request is under way."""
+        return self._server.simulation
+
     def dump(self) -> dict[str, Json]:
         """The world as it is now; loading it continues."""
         with self._server.lock:

@@ -25,9 +25,13 @@ from audsql.sim.model import (
     make_audience_id,
     schedule,
 )
+from audsql.sim.turns import KEYS as TURN_KEYS
+from audsql.sim.turns import dump_turn, load_turn
 
 # Keys of an account that are not settings.
-_PARTS = frozenset({"token", "quota", "friends", "sends", "audiences", "retryKeys", "buckets", "used", "progress"})
+_PARTS = frozenset(
+    {"token", "quota", "friends", "sends", "audiences", "retryKeys", "buckets", "used", "progress", "turns"}
+)
 # Every key of a world file; a misspelt one would otherwise change nothing and say nothing.
 KEYS: dict[str, frozenset[str]] = {
     "world": frozenset(
@@ -35,7 +39,7 @@ KEYS: dict[str, frozenset[str]] = {
     ),
     "account": _PARTS
     | {"followersReadable", "notIncludesUnknown", "targetReach", "displayName", "insufficientStatus"}
-    | {"readySeconds", "jobSeconds", "waitSeconds", "sendSeconds"},
+    | {"readySeconds", "jobSeconds", "waitSeconds", "sendSeconds", "usableSeconds"},
     "friend": frozenset({"userId", "status", "followedAt", "policyAccepted", "gender", "age", "area", "os", "changes"}),
     "send": frozenset(
         {"requestId", "kind", "at", "messages", "to", "opened", "clicked", "urls", "units", "phase", "narrowcast"}
@@ -45,6 +49,7 @@ KEYS: dict[str, frozenset[str]] = {
         | {"requestId", "clickUrl", "isIfaAudience", "status", "failedType", "ready", "expires", "deleted"}
         | {"owner", "changes"}
     ),
+    "turn": TURN_KEYS,
 }
 _ATTRIBUTES = {"status": "status", "gender": "gender", "age": "age", "area": "area", "os": "os",
                "policyAccepted": "policy_accepted"}  # fmt: skip
@@ -91,6 +96,7 @@ def _load_account(world: World, name: str, given: Mapping[str, Json]) -> Account
         quota=int(quota["value"]) if quota["type"] == "limited" else None,
         friends={friend.user_id: friend for friend in map(_load_friend, given.get("friends", ()))},
         outcomes=list(given.get("progress", ())),
+        turns=[load_turn(turn, _attributes) for turn in given.get("turns", ())],
     )
     for send in map(_load_send, given.get("sends", ())):
         account.sends[send.request_id] = send
@@ -270,6 +276,7 @@ def _dump_account(account: Account) -> dict[str, Json]:
         **account.settings,
         "quota": quota,
         "progress": list(account.outcomes),
+        "turns": [dump_turn(turn, _outer) for turn in account.turns],
         "friends": [_dump_friend(friend) for friend in account.friends.values()],
         "sends": [_dump_send(send) for send in account.sends.values()],
         "audiences": [_dump_audience(account, audience) for audience in account.audiences.values()],

@@ -416,8 +416,9 @@ def _note_wide(tokens: Tokens, start: int, end: int) -> None:
 
 def _report_wide(tokens: Tokens) -> None:
     closing = _closing_marks(tokens)
+    closes = set(closing.values())
     for first, last in zip(tokens.wide_starts, tokens.wide_ends, strict=True):
-        if (first, last) in closing.values():
+        if (first, last) in closes:
             continue
         if len(tokens.problems) >= REPORTED_MAX:
             tokens.count(first)

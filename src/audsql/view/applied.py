@@ -9,6 +9,7 @@ from typing import Any
 from audsql.catalog import render_text, word
 from audsql.source import cell_width
 from audsql.view.numbers import moment
+from audsql.view.operated import agenda
 from audsql.view.terminal import Colour, Style, left, neutralise
 
 __all__ = ["event_line", "result", "status"]
@@ -58,14 +59,27 @@ def result(document: dict[str, Any], style: Style) -> str:
     `done failed not_started unknown`; `needs_person` lists what nothing is retried for by itself.
     """
     lines = list(_needs_person(document, style))
+    if document.get("paused"):
+        names = ", ".join(map(neutralise, document["paused"]))
+        lines.append(style.paint("yellow", word("result.paused", style.language, names=names)))
     lines.append(_closing(document, style))
     return "\n".join(lines) + "\n"
+
+
+_REFUSED = 5
+_DONE = ("added", "changed", "deleted", "sent", "unknown")
 
 
 def _closing(document: dict[str, Any], style: Style) -> str:
     summary = document["summary"]
     if document.get("kind") == "audsql.resolve":
-        return style.paint("green", word("result.resolved", style.language))
+        lines = [style.paint("green", word("result.resolved", style.language))]
+        if document.get("verdict"):
+            lines.append(word(f"result.follows_{document['verdict'].replace('-', '_')}", style.language))
+        return "\n".join(lines)
+
+    if document.get("kind") == "audsql.rehearsal":
+        return "\n".join(_rehearsed(document, style))
 
     def count(name: str) -> str:
         return f"{summary.get(name, 0):,}"
@@ -73,12 +87,31 @@ def _closing(document: dict[str, Any], style: Style) -> str:
     if document.get("complete", True):
         done = f"{count('added')} added, {count('changed')} changed, {count('deleted')} deleted."
         text = f"Apply complete! Audiences: {done}"
+        if document.get("kind") == "audsql.run" and not any(summary.get(name) for name in _DONE):
+            text = word("result.nothing_due", style.language)
         for name in ("sent", "scheduled"):
             if summary.get(name):
                 text += f" {word(f'result.{name}', style.language, count=summary[name])}"
         return style.paint("green", text)
     text = f"Apply incomplete: {count('done')} done, {count('failed')} failed, {count('not_started')} not started, "
-    return style.paint("red", f"{text}{count('unknown')} unknown.") + " " + word("result.resume", style.language)
+    # What was refused is refused again, until a person has put right what the messages name.
+    follows = (
+        "result.refused" if document.get("exit_code") == _REFUSED and not document.get("paused") else "result.resume"
+    )
+    return style.paint("red", f"{text}{count('unknown')} unknown.") + " " + word(follows, style.language)
+
+
+def _rehearsed(document: dict[str, Any], style: Style) -> Iterator[str]:
+    """How a rehearsal ended; that nothing was sent stands first."""
+    summary = document["summary"]
+    key = "rehearsal.whole" if document.get("complete", True) else "rehearsal.stopped"
+    colour: Colour = "green" if document.get("complete", True) else "red"
+    yield style.paint(
+        colour, word(key, style.language, sent=summary.get("sent", 0), friends=f"{document['friends']:,}")
+    )
+    yield word("rehearsal.invented", style.language)
+    if document["cut_off"]:
+        yield word("rehearsal.cut_off", style.language, friends=f"{document['friends']:,}")
 
 
 def _needs_person(document: dict[str, Any], style: Style) -> Iterator[str]:
@@ -89,8 +122,10 @@ def _needs_person(document: dict[str, Any], style: Style) -> Iterator[str]:
 
 
 def status(document: dict[str, Any], style: Style) -> str:
-    """What needs a person first, then every occurrence, then the audiences at LINE."""
+    """What needs a person first, what is paused, due and expiring, then every occurrence and the audiences at LINE."""
     lines = [word("status.header", style.language, serial=document["serial"])]
+    head = list(agenda(document, style))
+    lines += ["", *head] if head else []
     occurrences = sorted(document["occurrences"], key=_occurrence_order)
     lines += list(_occurrences(occurrences, style))
     lines += list(_resources(document["resources"], style))

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from audsql.catalog import word
+from audsql.plan.masking import FLOOR
 from audsql.view.numbers import size
 from audsql.view.sentences import sentence
+from audsql.view.shared import masked_size
 from audsql.view.terminal import Colour, Style, neutralise, quote_markdown
 
-__all__ = ["COMMENT_BYTES_MAX", "human", "markdown", "summary_text"]
+__all__ = ["COMMENT_BYTES_MAX", "change_lines", "human", "markdown", "summary_text"]
 
 COMMENT_BYTES_MAX = 60_000
 _SIGNS = {"added": "+", "removed": "-", "renamed": ">"}
@@ -63,6 +65,12 @@ def _title(change: dict[str, Any], language: str) -> str:
     return f"{word('kind.' + change['kind'], language)} {neutralise(name)}: {classification}"
 
 
+def change_lines(document: dict[str, Any], language: str) -> Iterator[tuple[str, list[str]]]:
+    """Each change as a title and its details, neutralised and not yet escaped for any format."""
+    for change in document["changes"]:
+        yield _title(change, language), [line.strip() for line in _details(change, language)]
+
+
 def _block(change: dict[str, Any], style: Style) -> Iterator[str]:
     sign = _SIGNS.get(change["classification"], "~")
     yield style.paint(_COLOURS[sign], f"  {sign} {_title(change, style.language)}")
@@ -99,14 +107,15 @@ def _person(person: dict[str, Any], language: str) -> str:
 # --- Markdown -----------------------------------------------------------------------------------------
 
 
-def markdown(document: dict[str, Any], language: str) -> str:
-    """A comment within GitHub's limit: whole changes only, and how many are left out."""
+def markdown(document: dict[str, Any], language: str, floor: int = FLOOR) -> str:
+    """A comment within GitHub's limit: whole changes only, and how many are left out. Fewer people than `floor` are
+    no number there."""
     head = word("diff.header", language, project=document["project"], base=_base(document))
     lines = ["<!-- audsql:diff -->", f"### {quote_markdown(head)}", "", f"**{summary_text(document)}**", ""]
     used = 0
     for position, change in enumerate(document["changes"]):
         block = [f"- **{quote_markdown(_title(change, language))}**"]
-        block += [f"  - {quote_markdown(line.strip())}" for line in _details(change, language)]
+        block += [f"  - {quote_markdown(line.strip())}" for line in _details(_masked(change, floor), language)]
         used += sum(len(line.encode()) + 1 for line in block)
         if used > COMMENT_BYTES_MAX:
             lines.append(word("markdown.more", language, count=len(document["changes"]) - position))
@@ -114,6 +123,12 @@ def markdown(document: dict[str, Any], language: str) -> str:
         lines += block
     lines += [*_moved(document, language), *_rewritten(document, language)]
     return "\n".join(lines) + "\n"
+
+
+def _masked(change: dict[str, Any], floor: int) -> dict[str, Any]:
+    regions = {name: change[name] for name in ("added", "removed") if change[name] is not None}
+    masked = {name: {**one, "people": masked_size(one["people"], floor)} for name, one in regions.items()}
+    return {**change, **masked}
 
 
 def _moved(document: dict[str, Any], language: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from audsql.catalog import word
 from audsql.view.terminal import Style, neutralise
 
-__all__ = ["dot", "human", "mermaid"]
+__all__ = ["dot", "human", "mermaid", "mermaid_label"]
 
 # What Mermaid would read as something else than text, even between quotation marks.
 _MERMAID_SIGNS = re.compile(r"[\"#&<>`\\;%{}|@$]")
@@ -56,12 +56,13 @@ def mermaid(document: dict[str, Any]) -> str:
     ids = _ids(document)
     lines = ["graph LR"]
     for node in _nodes(document):
-        lines.append(f'  {ids[node["address"]]}["{_label(node["kind"] + " " + node["name"])}"]')
+        lines.append(f'  {ids[node["address"]]}["{mermaid_label(node["kind"] + " " + node["name"])}"]')
     lines += [f"  {start} --> {end}" for start, end in _edges(document, ids)]
     return "\n".join(lines) + "\n"
 
 
-def _label(text: str) -> str:
+def mermaid_label(text: str) -> str:
+    """A text as it may stand between the quotation marks of a label of Mermaid."""
     return _MERMAID_SIGNS.sub(lambda match: f"#{ord(match[0])};", neutralise(text))
 
 

@@ -1,107 +1,230 @@
-"""The plan document as one pull request comment: summary and table first, details after, within GitHub's limit."""
+"""The plan document as one pull request comment: verdicts and table first, details after, within GitHub's limit.
+
+Everything that a person wrote is escaped (`view.untrusted`); a comment is read by more people than a plan,
+so small numbers of people are not in it (review.small).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from audsql.catalog import word
-from audsql.view.numbers import moment, size
-from audsql.view.plan import DELIVERY_SIGNS, UPLOAD_SIGNS, guard_title, listed_changes, meaning_line, summary_text
-from audsql.view.terminal import quote_markdown
+from audsql.plan.masking import FLOOR
+from audsql.view.comment import Section, fitted
+from audsql.view.drift import drift_lines
+from audsql.view.mermaid import graph_lines
+from audsql.view.numbers import duration, linkage_lines, moment, size
+from audsql.view.plan import (
+    DELIVERY_SIGNS,
+    UPLOAD_SIGNS,
+    guard_title,
+    labels_of,
+    listed_changes,
+    meaning_line,
+    overlap_lines,
+    send_lines,
+    summary_text,
+)
+from audsql.view.previews import message_blocks
+from audsql.view.shared import count_text, masked
+from audsql.view.times import later_quota_lines, time_lines
+from audsql.view.untrusted import cut, quoted
 
-__all__ = ["COMMENT_BYTES_MAX", "plan_comment"]
+__all__ = ["COMMENT_BYTES_MAX", "details", "mark", "plan_comment"]
 
-# GitHub refuses a comment above 65,535 characters; the rest of it is room for a bot's own words.
-COMMENT_BYTES_MAX = 60_000
+# GitHub refuses a comment above 65,535 characters, GitLab one above 1,000,000.
+COMMENT_BYTES_MAX = 65_000
+_NAME_CELLS_MAX = 80
+_LINE_CELLS_MAX = 600
 
 
-def plan_comment(document: dict[str, Any], language: str) -> str:
-    """The comment. Its first line is a hidden mark by which a bot finds and replaces it."""
-    environment = document["environment"] or "default"
-    head = [
-        f"<!-- audsql:plan env={_attribute(environment)} digest={document['digest']} -->",
-        f"### audsql plan · {quote_markdown(document['project'])} · {quote_markdown(environment)}",
-        "",
-        f"**{summary_text(document)}**",
-        "",
+def plan_comment(document: Mapping[str, Any], language: str, floor: int = FLOOR) -> str:
+    """The comment, at most COMMENT_BYTES_MAX bytes of UTF-8. Its first line is a hidden mark by which a bot finds and
+    replaces it. Counts of people below `floor` are hidden, 0: none."""
+    shown = masked(document, floor)
+    head = Section(tuple(_head(shown, language)), ("",), whole=True)
+    tail = "\n".join(_how_to_apply(shown, language)) + "\n"
+    sections = [
+        head,
+        Section((), tuple(_guards(shown, language))),
+        _table(shown, language),
+        details(word("markdown.graph", language), graph_lines(shown, language), whole=True),
+        details(word("markdown.messages", language), message_blocks(shown, language)),
+        details(word("plan.meanings", language), _bullets(_meanings(shown, language))),
+        details(word("plan.audiences", language), _bullets(_audiences(shown, language))),
+        details(word("plan.overlaps", language), _bullets(overlap_lines(dict(shown), language))),
+        details(word("plan.times", language), _bullets(time_lines(shown, language))),
+        details(word("plan.drift", language), _bullets(drift_lines(dict(shown), language))),
+        details(word("markdown.sends", language), _sends(shown, language)),
     ]
-    tail = ["", f"`audsql apply --expect {document['digest']}`"]
-    body = [*_guards(document, language), *_rows(document, language), *_meanings(document, language)]
-    return "\n".join([*head, *_within(body, language), *tail]) + "\n"
+    kept = [one for one in sections if one.blocks]
+    return fitted(kept, COMMENT_BYTES_MAX - len(tail.encode()) - 1, language) + "\n" + tail
+
+
+def mark(kind: str, environment: str, **more: str) -> str:
+    """The hidden first line. Nothing but letters, digits and `-_.:` can stand in it."""
+    facts = {"env": environment, **more}
+    return f"<!-- audsql:{kind} {' '.join(f'{name}={_attribute(value)}' for name, value in facts.items())} -->"
 
 
 def _attribute(text: str) -> str:
-    return "".join(character if character.isalnum() or character in "-_." else "_" for character in text)
+    kept = "".join(one if one.isascii() and (one.isalnum() or one in "-_.:") else "_" for one in text[:200])
+    # Two hyphens would end the comment in some readers.
+    return kept.replace("--", "-_")
 
 
-def _within(lines: list[str], language: str) -> Iterator[str]:
-    """Lines up to the budget, whole ones only; what is left out is counted."""
-    used = 0
-    for position, line in enumerate(lines):
-        used += len(line.encode()) + 1
-        if used > COMMENT_BYTES_MAX:
-            yield word("markdown.more", language, count=len(lines) - position)
-            return
-        yield line
+def _name(text: str) -> str:
+    return quoted(cut(text, _NAME_CELLS_MAX))
 
 
-def _guards(document: dict[str, Any], language: str) -> Iterator[str]:
-    for guard in document["guards"]:
-        yield "> [!CAUTION]" if guard["severity"] == "error" else "> [!WARNING]"
-        yield f"> {guard['code']}: {quote_markdown(guard_title(guard, language))}"
-        yield ""
+def details(title: str, blocks: Iterator[str] | Sequence[str], *, whole: bool = False) -> Section:
+    """A section that is folded away. `title` is a word of the catalogue."""
+    return Section(("<details>", f"<summary>{title}</summary>", ""), tuple(blocks), ("", "</details>"), whole)
 
 
-def _rows(document: dict[str, Any], language: str) -> Iterator[str]:
-    changes = listed_changes(document)
-    deliveries = [one for one in document["deliveries"] if one["action"] != "sent"]
-    names = [*document.get("moved", ()), *document.get("removed", ())]
-    if not changes and not deliveries and not document["cancelled"] and not names:
-        return
+def _bullets(lines: Iterator[str] | Sequence[str]) -> Iterator[str]:
+    return (f"- {quoted(cut(line, _LINE_CELLS_MAX))}" for line in lines)
+
+
+# --- what stands in front -----------------------------------------------------------------------------
+
+
+def _head(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    environment, summary = document["environment"] or "default", document["summary"]
+    yield mark("plan", environment, digest=document["digest"])
+    yield f"### audsql plan · {_name(document['project'])} · {_name(environment)}"
+    yield ""
+    yield f"**{summary_text(dict(document))}**"
+    yield ""
+    yield from (f"- {line}" for line in _facts(document, language))
+    if summary["needs_a_person"]:
+        yield f"- **{quoted(word('plan.needs_person', language, count=summary['needs_a_person']))}**"
+    if not document["applyable"]:
+        yield f"- **{word('plan.refused', language)}**"
+
+
+def _facts(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    """One line each: who moves, what it takes of the quota, what that costs, and how long it takes."""
+    summary = document["summary"]
+    if summary["people_entering"] or summary["people_leaving"]:
+        entering, leaving = count_text(summary["people_entering"]), count_text(summary["people_leaving"])
+        yield quoted(word("plan.people_moved", language, entering=entering, leaving=leaving))
+    for quota in document["quota"]:
+        if quota["high"] or "shown" in quota:
+            yield _quota(quota, language)
+    yield from map(quoted, later_quota_lines(document, language))
+    if document["pace"]["waiting_seconds"]:
+        yield quoted(word("plan.pace", language, time=duration(document["pace"]["waiting_seconds"], language)))
+
+
+def _quota(quota: Mapping[str, Any], language: str) -> str:
+    exact = quota["low"] == quota["high"]
+    messages = size({**quota, "count": quota["low"], "exact": exact})
+    account = cut(quota["account"], _NAME_CELLS_MAX)
+    if quota["remaining"] is None:
+        line = word("plan.quota_unlimited", language, account=account, messages=messages)
+    else:
+        line = word("plan.quota", language, account=account, messages=messages, remaining=quota["remaining"])
+    price = quota.get("yen_per_message")
+    if price is None or "shown" in quota:
+        return quoted(line)
+    yen = int((Decimal(price) * quota["high"]).to_integral_value(ROUND_CEILING))
+    return quoted(f"{line} {word('markdown.yen', language, yen=yen, price=price)}")
+
+
+def _guards(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    """Refusals, then warnings, then what else there is to know; each a block of its own."""
+    order = {"error": 0, "warning": 1}
+    for guard in sorted(document["guards"], key=lambda one: order.get(one["severity"], 2)):
+        alert = {"error": "CAUTION", "warning": "WARNING"}.get(guard["severity"], "NOTE")
+        title = cut(guard_title(dict(guard), language), _LINE_CELLS_MAX)
+        yield f"> [!{alert}]\n> {quoted(guard['code'])}: {quoted(title)}\n"
+
+
+# --- the table ----------------------------------------------------------------------------------------
+
+
+def _table(document: Mapping[str, Any], language: str) -> Section:
     titles = [word(f"markdown.{name}", language) for name in ("what", "people", "entering", "leaving", "why")]
-    yield f"| | {' | '.join(titles)} |"
-    yield "|--|--|--:|--:|--:|--|"
-    for one in changes:
-        yield _change_row(one, language)
-    for one in deliveries:
-        at = moment(one["at"]) if one["at"] else word("plan.now", language)
-        name = quote_markdown(one["address"].removeprefix("delivery."))
-        why = word(f"delivery.{one['action']}", language, at=at)
-        kind = word("kind.delivery", language)
-        yield f"| {DELIVERY_SIGNS[one['action']]} | {kind} {name} | {size(one['people'])} | | | {why} |"
-    for one in document["cancelled"]:
-        name = quote_markdown(one["address"].removeprefix("delivery."))
-        why = word("delivery.cancelled", language, at=moment(one["occurrence"]))
-        yield f"| - | {word('kind.delivery', language)} {name} | | | | {why} |"
-    yield from _name_rows(document, language)
+    rows = [*_change_rows(document, language), *_delivery_rows(document, language), *_name_rows(document, language)]
+    return Section((f"| | {' | '.join(titles)} |", "|--|--|--:|--:|--:|--|"), tuple(rows))
 
 
-def _name_rows(document: dict[str, Any], language: str) -> Iterator[str]:
+def _row(sign: str, what: str, people: str, entering: str, leaving: str, why: str) -> str:
+    return f"| {sign} | {what} | {people} | {entering} | {leaving} | {why} |"
+
+
+def _delivery_rows(document: Mapping[str, Any], language: str) -> Iterator[str]:
     kind = word("kind.delivery", language)
+    deliveries = [one for one in document["deliveries"] if one["action"] != "sent"]
+    for one in sorted(deliveries, key=lambda row: (DELIVERY_SIGNS[row["action"]] != "!", row["address"])):
+        at = moment(one["at"]) if one["at"] else word("plan.now", language)
+        why = quoted(word(f"delivery.{one['action']}", language, at=at))
+        name = _name(one["address"].removeprefix("delivery."))
+        yield _row(DELIVERY_SIGNS[one["action"]], f"{kind} {name}", size(one["people"]), "", "", why)
+
+
+def _change_rows(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    for one in listed_changes(dict(document)):
+        what = f"{word('kind.' + one['type'], language)} {_name(one['label'])}"
+        why, sign, people = word(f"reason.{one['reason']}", language), UPLOAD_SIGNS[one["action"]], one.get("people")
+        if people is None:
+            yield _row(sign, what, "", "", "", why)
+            continue
+        movement = count_text(people["entering"]), count_text(people["leaving"])
+        yield _row(sign, what, f"{count_text(people['before'])} → {count_text(people['after'])}", *movement, why)
+
+
+def _name_rows(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    kind = word("kind.delivery", language)
+    for one in document["cancelled"]:
+        why = quoted(word("delivery.cancelled", language, at=moment(one["occurrence"])))
+        yield _row("-", f"{kind} {_name(one['address'].removeprefix('delivery.'))}", "", "", "", why)
     for one in document.get("moved", ()):
-        why = word("delivery.moved", language, old=quote_markdown(one["from"]))
-        yield f"| ~ | {kind} {quote_markdown(one['to'])} | | | | {why} |"
+        why = quoted(word("delivery.moved", language, old=cut(one["from"], _NAME_CELLS_MAX)))
+        yield _row("~", f"{kind} {_name(one['to'])}", "", "", "", why)
     for one in document.get("removed", ()):
         kept = one["action"] == "keep"
         why = word("removed.keep" if kept else "removed.delete", language, count=len(one["addresses"]))
-        yield f"| {'~' if kept else '-'} | {kind} {quote_markdown(one['name'])} | | | | {why} |"
+        yield _row("~" if kept else "-", f"{kind} {_name(one['name'])}", "", "", "", why)
 
 
-def _meanings(document: dict[str, Any], language: str) -> Iterator[str]:
-    if document.get("changes", ()):
+# --- details ------------------------------------------------------------------------------------------
+
+
+def _meanings(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    return (meaning_line(one, language) for one in document.get("changes", ()))
+
+
+def _audiences(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    for one in document["audiences"]:
+        movement = (("+", one["entering"]), ("-", one["leaving"]))
+        moved = [f"{sign}{count_text(number)}" for sign, number in movement if number]
+        people = word("plan.people", language, size=size(one["people"]))
+        yield "   ".join([f"{cut(one['name'], _NAME_CELLS_MAX)}: {people}", *moved])
+        yield from (f"{cut(one['name'], _NAME_CELLS_MAX)}: {line}" for line in linkage_lines(one, language))
+
+
+def _sends(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    """One block a delivery: its set, its policies, its sends."""
+    labels = labels_of(document)
+    for one in document["deliveries"]:
+        lines = send_lines(one, labels, language)
+        if lines:
+            first, *rest = (quoted(cut(line, _LINE_CELLS_MAX)) for line in lines)
+            yield "\n".join([f"- {first}", *(f"  - {line}" for line in rest)])
+
+
+def _how_to_apply(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    if document["applyable"]:
         yield ""
-        yield f"**{word('plan.meanings', language)}**"
+        yield word("markdown.apply", language)
         yield ""
-        yield from (f"- {quote_markdown(meaning_line(one, language))}" for one in document.get("changes", ()))
-
-
-def _change_row(one: dict[str, Any], language: str) -> str:
-    what = f"{word('kind.' + one['type'], language)} {quote_markdown(one['label'])}"
-    why = word(f"reason.{one['reason']}", language)
-    people = one.get("people")
-    if people is None:
-        return f"| {UPLOAD_SIGNS[one['action']]} | {what} | | | | {why} |"
-    moved = [f"{people[name]:,}" if people[name] is not None else "?" for name in ("entering", "leaving")]
-    before_after = f"{people['before']:,} → {people['after']:,}"
-    return f"| {UPLOAD_SIGNS[one['action']]} | {what} | {before_after} | {moved[0]} | {moved[1]} | {why} |"
+        yield f"`audsql apply PLAN --expect {_attribute(document['digest'])}`"
+        if "review_digest" in document:
+            yield ""
+            yield word("markdown.apply_again", language)
+            yield ""
+            yield f"`audsql apply --expect {_attribute(document['review_digest'])}`"

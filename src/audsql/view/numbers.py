@@ -13,9 +13,14 @@ __all__ = ["duration", "linkage_lines", "moment", "signed", "size"]
 
 
 def size(document: Mapping[str, Any] | None) -> str:
-    """`215`, `0..72`, or `215..` where nothing bounds it above; `?` where nothing is known."""
+    """`215`, `0..72`, or `215..` where nothing bounds it above; `?` where nothing is known.
+
+    `shown`: what a reader sees instead where the number is hidden (view.shared).
+    """
     if document is None:
         return "?"
+    if "shown" in document:
+        return str(document["shown"])
     if document["exact"]:
         return f"{document['count']:,}"
     high = document["high"]

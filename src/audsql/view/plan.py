@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from audsql import catalog
 from audsql.catalog import word
 from audsql.source import cell_width
+from audsql.view.drift import drift_lines
 from audsql.view.numbers import duration, linkage_lines, moment, signed, size
+from audsql.view.operated import pause_lines
+from audsql.view.previews import message_lines
 from audsql.view.terminal import Colour, Style, left, neutralise, right
+from audsql.view.times import later_quota_lines, time_lines
+from audsql.view.untrusted import cut
 
-__all__ = ["DELIVERY_SIGNS", "UPLOAD_SIGNS", "guard_title", "human", "listed_changes", "meaning_line", "summary_text"]
+__all__ = [
+    "DELIVERY_SIGNS", "UPLOAD_SIGNS", "guard_title", "human", "labels_of", "listed_changes", "meaning_line",
+    "overlap_lines", "send_lines", "summary_text",
+]  # fmt: skip
 
 UPLOAD_SIGNS = {"create": "+", "add": "~", "replace": "±", "wait": "+", "keep": "=", "find": "="}
 DELIVERY_SIGNS = {
@@ -44,8 +52,12 @@ def human(document: dict[str, Any], style: Style, *, reported: bool = False) -> 
     sections = [
         [_header(document, style)],
         list(_changes(document, style)),
+        list(_drift(document, style)),
+        list(_messages(document, style)),
         list(_meanings(document, style)),
         list(_audiences(document, style)),
+        list(_overlaps(document, style)),
+        list(_times(document, style)),
         list(_guards(document, style, reported)),
         list(_summary(document, style)),
     ]
@@ -80,8 +92,9 @@ def _changes(document: dict[str, Any], style: Style) -> Iterator[str]:
     rows += [_moved_row(one, style) for one in document.get("moved", ())]
     rows += [_removed_row(one, style) for one in document.get("removed", ())]
     yield from _table(rows, style)
+    labels = labels_of(document)
     for one in sorted(deliveries, key=_urgency):
-        yield from _sends(one, document, style)
+        yield from _sends(one, labels, style)
 
 
 def _urgency(delivery: dict[str, Any]) -> tuple[bool, str]:
@@ -127,6 +140,14 @@ def _removed_row(one: dict[str, Any], style: Style) -> _Row:
     return ("~" if kept else "-", word("kind.delivery", style.language), _label(one["name"]), "", "", "", reason)
 
 
+def _messages(document: dict[str, Any], style: Style) -> Iterator[str]:
+    """What people will see, in short: the messages that nobody approved yet as they are now."""
+    lines = message_lines(document, style.language)
+    if lines:
+        yield style.paint("bold", word("plan.messages", style.language))
+        yield from (f"  {line}" for line in lines)
+
+
 def _meanings(document: dict[str, Any], style: Style) -> Iterator[str]:
     """How sets differ from those that were applied last: proved, with who comes and who goes."""
     if not document.get("changes", ()):
@@ -146,15 +167,7 @@ def meaning_line(one: dict[str, Any], language: str) -> str:
 
 def _label(text: str) -> str:
     """A name short enough for a column, cut by cells."""
-    shown = neutralise(text)
-    if cell_width(shown) <= _LABEL_CELLS_MAX:
-        return shown
-    kept = ""
-    for character in shown:
-        if cell_width(kept + character) > _LABEL_CELLS_MAX - 3:
-            break
-        kept += character
-    return kept + "..."
+    return cut(neutralise(text), _LABEL_CELLS_MAX)
 
 
 def _sign(sign: str, style: Style) -> str:
@@ -178,37 +191,49 @@ def _table(rows: Sequence[_Row], style: Style) -> Iterator[str]:
 # --- how a delivery is sent -------------------------------------------------------------------------
 
 
-def _sends(delivery: dict[str, Any], document: dict[str, Any], style: Style) -> Iterator[str]:
-    """One line a send: to which audiences, filtered how, with which limit."""
+def _sends(delivery: dict[str, Any], labels: Mapping[str, str], style: Style) -> Iterator[str]:
+    first, *rest = send_lines(delivery, labels, style.language) or [""]
+    if first:
+        yield ""
+        yield f"  {first}"
+        yield from (f"    {line}" for line in rest)
+
+
+def labels_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """What audiences are called, by key."""
+    return {one["address"].split(".", 1)[1]: one["label"] for one in document["resource_changes"]}
+
+
+def send_lines(delivery: Mapping[str, Any], labels: Mapping[str, str], language: str) -> list[str]:
+    """The delivery's set, then one line a policy, a mapping of ids and a send: to which audiences, filtered how,
+    with which limit. Nothing of a delivery that nothing is done about."""
     if delivery["action"] not in ("send", "schedule", "update", "resume"):
-        return
-    labels = {one["address"].split(".", 1)[1]: one["label"] for one in document["resource_changes"]}
+        return []
     count = len(delivery["sends"])
-    yield ""
-    yield f"  {neutralise(delivery['address'].removeprefix('delivery.'))}: {neutralise(delivery['to'])}"
-    for policy in delivery["policies"]:
-        yield f"    {word('plan.policy', style.language, name=neutralise(policy))}"
-    for line in linkage_lines(delivery, style.language):
-        yield f"    {line}"
+    lines = [f"{neutralise(delivery['address'].removeprefix('delivery.'))}: {neutralise(delivery['to'])}"]
+    lines += [word("plan.policy", language, name=neutralise(policy)) for policy in delivery["policies"]]
+    lines += linkage_lines(dict(delivery), language)
     for send in delivery["sends"]:
-        head = word(f"send.{send['kind']}", style.language, part=send["part"] + 1, count=count)
-        parts = [head]
+        parts = [word(f"send.{send['kind']}", language, part=send["part"] + 1, count=count)]
         if send.get("recipient") is not None:
-            parts.append(word("send.to", style.language, recipient=_whole(send["recipient"], labels)))
+            parts.append(word("send.to", language, recipient=_whole(send["recipient"], labels)))
         if send.get("filter") is not None:
-            parts.append(word("send.filter", style.language, filter=_whole(send["filter"], labels)))
-        if send["limit"] is not None:
-            parts.append(word("send.limit", style.language, limit=send["limit"]))
-        yield f"    {'; '.join(parts)}"
+            parts.append(word("send.filter", language, filter=_whole(send["filter"], labels)))
+        if send.get("limit") is not None:
+            parts.append(word("send.limit", language, limit=send["limit"]))
+        lines.append("; ".join(parts))
+    if count > 1 and delivery.get("bound"):
+        lines.append(word("send.bound", language, people=delivery["bound"]["people"]))
+    return lines
 
 
-def _whole(tree: dict[str, Any], labels: dict[str, str]) -> str:
+def _whole(tree: dict[str, Any], labels: Mapping[str, str]) -> str:
     """A tree without the parentheses around all of it."""
     text = _tree(tree, labels)
     return text[1:-1] if "and" in tree or "or" in tree else text
 
 
-def _tree(tree: dict[str, Any], labels: dict[str, str]) -> str:
+def _tree(tree: dict[str, Any], labels: Mapping[str, str]) -> str:
     """A recipient or filter tree in the language's own operators."""
     match tree:
         case {"and": operands}:
@@ -250,6 +275,44 @@ def _audiences(document: dict[str, Any], style: Style) -> Iterator[str]:
             yield f"  {_label(one['name'])}: {line}"
 
 
+def _drift(document: dict[str, Any], style: Style) -> Iterator[str]:
+    """What LINE holds otherwise than it was left; nothing where all is as it was."""
+    lines = drift_lines(document, style.language)
+    if lines:
+        yield style.paint("bold", word("plan.drift", style.language))
+        yield from (f"  ! {line}" for line in lines)
+
+
+def _overlaps(document: dict[str, Any], style: Style) -> Iterator[str]:
+    """Who can get more than one message of this plan; nothing where nobody can."""
+    lines = overlap_lines(document, style.language)
+    if lines:
+        yield style.paint("bold", word("plan.overlaps", style.language))
+        yield from (f"  {line}" for line in lines)
+
+
+def overlap_lines(document: dict[str, Any], language: str) -> list[str]:
+    """One line for each pair that is listed, with the set and its people, and how many pairs are not."""
+    overlaps = document.get("overlaps", {"listed": (), "more": 0, "apart_for_now": 0})
+    lines = []
+    for one in overlaps["listed"]:
+        first, second = (_label(address.removeprefix("delivery.")) for address in one["deliveries"])
+        pair = word("plan.overlap", language, first=first, second=second, both=neutralise(one["both"]))
+        lines.append(f"{pair}   {word('plan.people', language, size=size(one['people']))}")
+    for name, entry in (("more", "plan.overlaps_more"), ("apart_for_now", "plan.overlaps_for_now")):
+        if overlaps[name]:
+            lines.append(word(entry, language, count=overlaps[name]))
+    return lines
+
+
+def _times(document: dict[str, Any], style: Style) -> Iterator[str]:
+    """When those deliveries can go that wait for more than their own time; nothing where none does."""
+    lines = time_lines(document, style.language)
+    if lines:
+        yield style.paint("bold", word("plan.times", style.language))
+        yield from (f"  {line}" for line in lines)
+
+
 def guard_title(guard: dict[str, Any], language: str) -> str:
     """A verdict's title out of the catalogue."""
     facts = {
@@ -282,9 +345,13 @@ def summary_text(document: dict[str, Any]) -> str:
 
 def _summary(document: dict[str, Any], style: Style) -> Iterator[str]:
     summary, language = document["summary"], style.language
+    if document.get("paused"):
+        yield style.paint("yellow", word("plan.paused", language))
+        yield from pause_lines(document["paused"], style)
     for quota in document["quota"]:
         if quota["high"]:
             yield _quota_line(quota, style)
+    yield from later_quota_lines(document, language)
     if document["pace"]["waiting_seconds"]:
         yield word("plan.pace", language, time=duration(document["pace"]["waiting_seconds"], language))
     if summary["changes"] and (summary["people_entering"] or summary["people_leaving"]):

@@ -1,0 +1,37 @@
+"""`audsql resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from audsql.cli.options import format_option, open_project, project_options
+from audsql.cli.pause import finish_paused
+
+__all__ = ["command"]
+
+
+@click.command("resume")
+@click.argument("delivery", metavar="[DELIVERY]", required=False)
+@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
+@project_options
+@format_option("human", "json")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    delivery: str | None,
+    reason: str,
+    project: Path,
+    env: str | None,
+    lang: str | None,
+    output_format: str,
+) -> None:
+    """End the pause of everything, or that of DELIVERY.
+
+    Nothing is sent by this; `audsql run` sends what is due and still within its window.
+    """
+    from audsql.session import operating
+
+    opened, console = open_project(project, env, lang)
+    finish_paused(ctx, operating.resume(opened, delivery, reason), opened, console, output_format)

@@ -1,0 +1,65 @@
+"""Canaries: values that stand for people, and every form in which one could leak."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import urllib.parse
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["Canaries", "forms"]
+
+
+def forms(value: str) -> dict[str, bytes]:
+    """The value as it could be found by somebody who looks for it."""
+    raw = value.encode()
+    found = {
+        "plain": raw,
+        "upper": value.upper().encode(),
+        "sha256": hashlib.sha256(raw).hexdigest().encode(),
+        "md5": hashlib.md5(raw).hexdigest().encode(),
+        "sha1": hashlib.sha1(raw).hexdigest().encode(),
+        "base64": base64.b64encode(raw).rstrip(b"="),
+        "base64url": base64.urlsafe_b64encode(raw).rstrip(b"="),
+        "base64 of sha256": base64.b64encode(hashlib.sha256(raw).digest()).rstrip(b"="),
+        "raw sha256": hashlib.sha256(raw).digest(),
+        "url": urllib.parse.quote(value, safe="").encode(),
+        "json": json.dumps(value)[1:-1].encode(),
+        "utf-16": value.encode("utf-16-le"),
+        "escaped": "".join(f"\\u{ord(one):04x}" for one in value).encode(),
+        "hex": raw.hex().encode(),
+    }
+    if re.fullmatch("U[0-9a-f]{32}", value):
+        found["digits"] = value[1:].encode()
+        found["raw id"] = bytes.fromhex(value[1:])
+        # Numbers of eight bytes in the order of this machine: the halves of an id.
+        found["high half"] = bytes.fromhex(value[1:17])[::-1]
+        found["low half"] = bytes.fromhex(value[17:])[::-1]
+    if value.startswith("090"):
+        found["abroad"] = f"+81{value[1:]}".encode()
+    return found
+
+
+class Canaries:
+    """Values, and where they turned up."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self.needles = {(value, form): needle for value in values for form, needle in forms(value).items()}
+
+    def in_bytes(self, content: bytes) -> list[tuple[str, str]]:
+        return [name for name, needle in self.needles.items() if needle in content]
+
+    def in_text(self, text: str) -> list[tuple[str, str]]:
+        return self.in_bytes(text.encode("utf-8", "surrogateescape"))
+
+    def in_folder(self, folder: Path, without: tuple[str, ...] = ()) -> list[tuple[str, tuple[str, str]]]:
+        """Hits by file below a folder; `without`: names of folders, relative to it, that are not looked into."""
+        found = []
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and not name.startswith(without):
+                found += [(name, hit) for hit in [*self.in_bytes(path.read_bytes()), *self.in_text(name)]]
+        return found
