@@ -63,12 +63,12 @@ lab: $(READY) ## SEED=1: simulated applies with faults, 10000 of them, and the t
 	@$(BIN)/python tests/lab/lab_sweep.py --mutants --runs 10000 --seed $(SEED) --workers $(WORKERS)
 
 check: $(READY) ## check every example
-	@for folder in examples/*/; do $(BIN)/audsql check --project "$$folder" || exit 1; done
+	@for file in examples/*/audsql.toml; do $(BIN)/audsql check --project "$$(dirname "$$file")" || exit 1; done
 
 fmt: $(READY) ## format the code and the examples
 	@$(BIN)/ruff check --fix --quiet src tests examples
 	@$(BIN)/ruff format src tests examples
-	@for folder in examples/*/; do $(BIN)/audsql fmt --project "$$folder" || exit 1; done
+	@for file in examples/*/audsql.toml; do $(BIN)/audsql fmt --project "$$(dirname "$$file")" || exit 1; done
 
 grammar: $(READY) ## make the parse table and the editors' grammar anew after an edit
 	@$(BIN)/python -c "from audsql.syntax.table import table_text; print(table_text(), end='')" > grammar/.table.tmp
