@@ -18,7 +18,7 @@ from lab_sweep import SEEDS, command, failing
 
 from audsql.meaning.ir import Uploaded, land, leaf, lnot, lor
 
-RUNS = int(os.environ.get("AUDSQL_LAB_RUNS", "240"))
+RUNS = int(os.environ.get("AUDSQL_LAB_RUNS", "120"))
 SHARES = 8
 
 
