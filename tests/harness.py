@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import spawn
 from audsql import session
 from audsql.sim.server import Embedded, start_embedded
 
@@ -79,16 +79,9 @@ class Place:
         return session.run_due(self.opened(), session.ApplyOptions(on_event=self.events.append, **more))
 
     def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """A real process: `audsql ARGUMENTS --project ROOT` (the project option only where it is taken)."""
-        return subprocess.run(
-            [sys.executable, "-m", "audsql", *arguments],
-            cwd=self.root,
-            env={**os.environ, TOKEN_VARIABLE: TOKEN, "NO_COLOR": "1", "AUDSQL_LANG": "en", **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        """A real process: `audsql ARGUMENTS` in the project's folder."""
+        given = {**os.environ, TOKEN_VARIABLE: TOKEN, "NO_COLOR": "1", "AUDSQL_LANG": "en", **environment}
+        return spawn.run(arguments, cwd=self.root, env=given)
 
     def write(self, path: str, text: str) -> None:
         file = self.root / path

@@ -12,6 +12,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
 from typing import Any, TypeVar
 
 __all__ = ["CopySpan", "Origin", "Position", "Source", "SourceMap", "Span", "cell_width", "made_often"]
@@ -155,9 +156,10 @@ def cell_width(text: str) -> int:
     """Terminal cells that `text` takes: 2 for wide characters, 0 for combining ones, else 1."""
     if text.isascii():
         return len(text)
-    return sum(_character_cells(character) for character in text)
+    return sum(map(_character_cells, text))
 
 
+@lru_cache(maxsize=65_536)
 def _character_cells(character: str) -> int:
     if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0

@@ -367,7 +367,7 @@ def test_the_newest_five_of_a_state_are_kept(here: Place) -> None:
     backups._write(folder, other)
     for serial in range(3, 13):
         backups._write(folder, {**document, "serial": serial})
-        backups._prune(folder, document["lineage"])
+        backups._prune(folder, document["lineage"], 5)
     names = sorted(path.name for path in folder.iterdir())
     assert names == sorted([*(f"state-{serial}.json" for serial in range(8, 13)), "state-3.json"])
     assert json.loads((folder / "state-3.json").read_text())["lineage"] == other["lineage"]

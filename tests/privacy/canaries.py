@@ -48,9 +48,14 @@ class Canaries:
 
     def __init__(self, values: Iterable[str]) -> None:
         self.needles = {(value, form): needle for value in values for form, needle in forms(value).items()}
+        # Most files are looked at again and again while they stay as they are.
+        self.known: dict[bytes, list[tuple[str, str]]] = {}
 
     def in_bytes(self, content: bytes) -> list[tuple[str, str]]:
-        return [name for name, needle in self.needles.items() if needle in content]
+        digest = hashlib.sha256(content).digest()
+        if digest not in self.known:
+            self.known[digest] = [name for name, needle in self.needles.items() if needle in content]
+        return self.known[digest]
 
     def in_text(self, text: str) -> list[tuple[str, str]]:
         return self.in_bytes(text.encode("utf-8", "surrogateescape"))

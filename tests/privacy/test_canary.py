@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from canaries import Canaries, forms
 
+import spawn
 from audsql import session
 from harness import TOKEN_VARIABLE, Place, place
 
@@ -95,14 +96,11 @@ class Watched:
         self.environment |= {"AUDSQL_KEY": key} if key else {}
 
     def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> int:
-        done = subprocess.run(
-            [sys.executable, "-m", "audsql", *arguments], cwd=self.here.root, env=self.environment | environment,
-            input=stdin.encode(), capture_output=True, check=False, timeout=120,
-        )  # fmt: skip
+        done = spawn.run(arguments, cwd=self.here.root, env=self.environment | environment, input=stdin)
         for name, said in (("stdout", done.stdout), ("stderr", done.stderr)):
-            assert CANARIES.in_bytes(said) == [], (arguments, name)
-        assert done.returncode != 70, (arguments, done.stderr.decode())
-        self.said = done.stderr.decode()
+            assert CANARIES.in_bytes(said.encode()) == [], (arguments, name)
+        assert done.returncode != 70, (arguments, done.stderr)
+        self.said = done.stderr
         return done.returncode
 
     def found(self, *, cache_too: bool) -> list[object]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import spawn
 from harness import Place, place
 
 KEY = "6b" * 32
@@ -56,14 +57,8 @@ def key(monkeypatch):
 
 
 def erase(here: Place, *ids: str, code: int = 0, **environment: str):
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-m", "audsql", "erase", "--id-from-stdin", "--json"],
-        cwd=here.root, input="\n".join(ids), capture_output=True, text=True, check=False,
-        env={**os.environ, "NO_COLOR": "1", "AUDSQL_LANG": "en", **environment},
-    )  # fmt: skip
+    given = {**os.environ, "NO_COLOR": "1", "AUDSQL_LANG": "en", **environment}
+    done = spawn.run(("erase", "--id-from-stdin", "--json"), cwd=here.root, env=given, input="\n".join(ids))
     assert done.returncode == code, (done.stdout, done.stderr)
     return (json.loads(done.stdout) if done.stdout else None), done.stdout + done.stderr
 

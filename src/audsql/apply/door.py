@@ -7,7 +7,28 @@ from typing import Any, Protocol
 
 from audsql.diag import Diagnostic
 
-__all__ = ["Cursor", "Door", "Failure"]
+__all__ = ["Cursor", "Door", "Failure", "tables"]
+
+
+def tables(*, number: str, binary: str, keyed: str = "") -> str:
+    """The tables of a state. `number`, `binary`: the database's types for 64-bit integers and for bytes; `keyed`: what
+    the table of records ends with."""
+    return f"""
+CREATE TABLE meta (
+    id integer PRIMARY KEY CHECK (id = 1), lineage text NOT NULL, environment text NOT NULL, format integer NOT NULL,
+    serial {number} NOT NULL, events {number} NOT NULL, head text NOT NULL
+);
+CREATE TABLE lease (
+    id integer PRIMARY KEY CHECK (id = 1), epoch {number} NOT NULL, lock_id text NOT NULL, by text NOT NULL,
+    host text NOT NULL, pid {number} NOT NULL, operation text NOT NULL, since text NOT NULL, expires text NOT NULL
+);
+CREATE TABLE record (
+    kind text NOT NULL, id text NOT NULL, incarnation text NOT NULL, revision {number} NOT NULL,
+    created_at text NOT NULL, updated_at text NOT NULL, document text NOT NULL, body {binary},
+    PRIMARY KEY (kind, id)
+){keyed};
+CREATE TABLE event (number {number} PRIMARY KEY, document text NOT NULL, hash text NOT NULL);
+"""
 
 
 class Cursor(Protocol):

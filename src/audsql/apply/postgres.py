@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from audsql.apply.door import Cursor, Failure
+from audsql.apply.door import Cursor, Failure, tables
 from audsql.apply.journal import checkpoint, genesis
 from audsql.apply.sql_store import SqlStore
 from audsql.apply.state import FORMAT_VERSION
@@ -28,22 +28,7 @@ __all__ = ["Address", "PostgresDoor", "PostgresStore", "address_of", "open_postg
 _SCHEMA_DEFAULT = "audsql"
 _CONNECT_SECONDS = 10
 _WAIT_SECONDS = 10
-_TABLES = """
-CREATE TABLE meta (
-    id integer PRIMARY KEY CHECK (id = 1), lineage text NOT NULL, environment text NOT NULL, format integer NOT NULL,
-    serial bigint NOT NULL, events bigint NOT NULL, head text NOT NULL
-);
-CREATE TABLE lease (
-    id integer PRIMARY KEY CHECK (id = 1), epoch bigint NOT NULL, lock_id text NOT NULL, by text NOT NULL,
-    host text NOT NULL, pid bigint NOT NULL, operation text NOT NULL, since text NOT NULL, expires text NOT NULL
-);
-CREATE TABLE record (
-    kind text NOT NULL, id text NOT NULL, incarnation text NOT NULL, revision bigint NOT NULL,
-    created_at text NOT NULL, updated_at text NOT NULL, document text NOT NULL, body bytea,
-    PRIMARY KEY (kind, id)
-);
-CREATE TABLE event (number bigint PRIMARY KEY, document text NOT NULL, hash text NOT NULL);
-"""
+_TABLES = tables(number="bigint", binary="bytea")
 # What durability rests on: a commit that is answered is on disk.
 _SETTINGS = {
     "synchronous_commit": ("on", "remote_write", "remote_apply"),

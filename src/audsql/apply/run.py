@@ -409,6 +409,9 @@ def _line_resources(context: Context, key: str, needed_by: tuple[str, ...]) -> l
         request_id = sent_parts(context.state()).get(audience.delivery or "", {}).get(audience.part)
     made = ensure_line_audience(context, audience, request_id, needed_by) if request_id else None
     if made is None:
+        if request_id:
+            # The send is settled and LINE does not count it yet.
+            context.diagnostics.append(error("AUD0852", None, name=audience.label, kind=audience.kind))
         context.say("waiting_for_delivery", delivery=audience.delivery, label=audience.label)
         return []
     return [made]

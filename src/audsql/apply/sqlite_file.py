@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from audsql.apply.door import tables
 from audsql.apply.journal import genesis
 from audsql.apply.state import FORMAT_VERSION
 from audsql.apply.store import StoreFailed
@@ -48,22 +49,7 @@ _NETWORK = frozenset(
     }
 )  # fmt: skip
 
-_SCHEMA = """
-CREATE TABLE meta (
-    id INTEGER PRIMARY KEY CHECK (id = 1), lineage TEXT NOT NULL, environment TEXT NOT NULL, format INTEGER NOT NULL,
-    serial INTEGER NOT NULL, events INTEGER NOT NULL, head TEXT NOT NULL
-);
-CREATE TABLE lease (
-    id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, lock_id TEXT NOT NULL, by TEXT NOT NULL,
-    host TEXT NOT NULL, pid INTEGER NOT NULL, operation TEXT NOT NULL, since TEXT NOT NULL, expires TEXT NOT NULL
-);
-CREATE TABLE record (
-    kind TEXT NOT NULL, id TEXT NOT NULL, incarnation TEXT NOT NULL, revision INTEGER NOT NULL,
-    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, document TEXT NOT NULL, body BLOB,
-    PRIMARY KEY (kind, id)
-) WITHOUT ROWID;
-CREATE TABLE event (number INTEGER PRIMARY KEY, document TEXT NOT NULL, hash TEXT NOT NULL);
-"""
+_SCHEMA = tables(number="INTEGER", binary="BLOB", keyed=" WITHOUT ROWID")
 
 
 # --- before SQLite opens it -----------------------------------------------------------------------

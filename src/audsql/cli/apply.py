@@ -23,6 +23,7 @@ from audsql.cli.options import (
     project_options,
     prune_option,
     report_opened,
+    stated_reason,
 )
 from audsql.cli.plan import refuse_beside_refresh
 from audsql.diag import error
@@ -105,8 +106,7 @@ def _check_retry(others: dict[str, Any], reason: str) -> None:
     for option, given in others.items():
         if given:
             raise Refusal([error("AUD0885", None, option=option)])
-    if not reason.strip():
-        raise Refusal([error("AUD0052", None, option="--retry")])
+    stated_reason(reason, "--retry")
 
 
 def _retry(

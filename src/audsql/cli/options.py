@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from audsql.cli.app import Refusal
-from audsql.cli.console import Console, make_console, report
+from audsql.cli.console import Console, emit, make_console, report
 from audsql.diag import Diagnostic, error
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_of_option",
+    "finish_stated",
     "fix_option",
     "format_option",
     "given_variables",
@@ -33,7 +34,9 @@ __all__ = [
     "policy_option",
     "project_options",
     "prune_option",
+    "reason_option",
     "report_opened",
+    "stated_reason",
     "texts_of",
 ]
 
@@ -127,7 +130,7 @@ def fix_option(function: Function) -> Function:
 
 def override_options(function: Function) -> Function:
     """`--accept-shrunk NAME … --reason TEXT`: a guard that a person overrules; the reason stays in the history."""
-    function = click.option("--reason", metavar="TEXT", default="", help="Why; kept in the journal.")(function)
+    function = reason_option(required=False)(function)
     return click.option(
         "--accept-shrunk", metavar="NAME", multiple=True, help="A list that is subtracted may have lost people."
     )(function)
@@ -145,10 +148,45 @@ def prune_option(function: Function) -> Function:
     return click.option("--prune", is_flag=True, help="Delete what deliveries that are gone left at LINE.")(function)
 
 
+def reason_option(required: bool = True) -> Callable[[Function], Function]:
+    """`--reason TEXT`: why a person does it; it stays in the history."""
+    more = {"required": True} if required else {"default": ""}
+    return click.option("--reason", metavar="TEXT", help="Why; kept in the history.", **more)
+
+
+def stated_reason(reason: str, command: str) -> str:
+    """The reason as given. Raises Refusal (AUD0052) where it says nothing."""
+    if not reason.strip():
+        raise Refusal([error("AUD0052", None, option=command)])
+    return reason
+
+
+def finish_stated(
+    ctx: click.Context,
+    outcome: Any,
+    opened: Any,
+    console: Console,
+    output_format: str,
+    human: Callable[[Any, Any], str] | None = None,
+) -> None:
+    """What a command ends with: diagnostics, the document as JSON or for a person, the exit code.
+
+    `human`: the view of the document; that of the state where it is left out.
+    """
+    from audsql.view import stated
+    from audsql.view.terminal import document_bytes
+
+    report_opened(console, opened, outcome.diagnostics)
+    if outcome.document is not None:
+        as_json = output_format == "json"
+        emit(document_bytes(outcome.document) if as_json else (human or stated.human)(outcome.document, console.out))
+    ctx.exit(outcome.exit_code)
+
+
 def overrides(names: tuple[str, ...], reason: str, option: str = "--accept-shrunk") -> frozenset[str]:
     """The accepted names. Raises Refusal (AUD0052) where no reason is given."""
-    if names and not reason.strip():
-        raise Refusal([error("AUD0052", None, option=option)])
+    if names:
+        stated_reason(reason, option)
     return frozenset(names)
 
 

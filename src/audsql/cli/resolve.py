@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from audsql.cli.app import Refusal
 from audsql.cli.apply import finish
-from audsql.cli.options import format_option, open_project, project_options
-from audsql.diag import error
+from audsql.cli.options import format_option, open_project, project_options, reason_option, stated_reason
 
 __all__ = ["command"]
 
@@ -17,7 +15,7 @@ __all__ = ["command"]
 @click.command("resolve")
 @click.argument("operation_id", metavar="OPERATION")
 @click.argument("verdict", type=click.Choice(["sent", "not-sent"]))
-@click.option("--reason", required=True, metavar="TEXT", help="How it was found out; kept in the journal.")
+@reason_option()
 @project_options
 @format_option("human", "json")
 @click.pass_context
@@ -37,7 +35,6 @@ def command(
     """
     from audsql import session
 
-    if not reason.strip():
-        raise Refusal([error("AUD0052", None, option="resolve")])
+    stated_reason(reason, "resolve")
     opened, console = open_project(project, env, lang)
     finish(ctx, session.resolve(opened, operation_id, verdict, reason), opened, console, output_format)

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
-from audsql.cli.options import format_option, open_project, project_options
-from audsql.cli.pause import finish_paused
+from audsql.cli.options import finish_stated, format_option, open_project, project_options, reason_option
 
 __all__ = ["command"]
 
 
 @click.command("resume")
 @click.argument("delivery", metavar="[DELIVERY]", required=False)
-@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
+@reason_option(required=False)
 @project_options
 @format_option("human", "json")
 @click.pass_context
@@ -32,6 +31,7 @@ def command(
     Nothing is sent by this; `audsql run` sends what is due and still within its window.
     """
     from audsql.session import operating
+    from audsql.view.operated import paused
 
     opened, console = open_project(project, env, lang)
-    finish_paused(ctx, operating.resume(opened, delivery, reason), opened, console, output_format)
+    finish_stated(ctx, operating.resume(opened, delivery, reason), opened, console, output_format, paused)

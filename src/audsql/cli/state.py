@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from audsql.cli.app import Refusal
-from audsql.cli.console import Console, emit, write_file
-from audsql.cli.options import format_option, open_project, project_options, report_opened
+from audsql.cli.console import emit, write_file
+from audsql.cli.options import finish_stated, format_option, open_project, project_options, reason_option, report_opened
 from audsql.diag import error
 
-if TYPE_CHECKING:
-    from audsql.session.stating import Stated
-
-__all__ = ["command", "finish_stated"]
-
-_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the history.")
-
-
-def finish_stated(ctx: click.Context, outcome: Stated, opened: Any, console: Console, output_format: str) -> None:
-    """Diagnostics, the document in the wanted form, the exit code."""
-    from audsql.view.stated import human
-    from audsql.view.terminal import document_bytes
-
-    report_opened(console, opened, outcome.diagnostics)
-    if outcome.document is not None:
-        as_json = output_format == "json"
-        emit(document_bytes(outcome.document) if as_json else human(outcome.document, console.out))
-    ctx.exit(outcome.exit_code)
+__all__ = ["command"]
 
 
 @click.group("state")
@@ -71,7 +53,7 @@ def show(
 @command.command("mv")
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
-@_reason
+@reason_option()
 @project_options
 @format_option("human", "json")
 @click.pass_context
@@ -97,7 +79,7 @@ def move(
 
 @command.command("rm")
 @click.argument("address", metavar="ADDRESS")
-@_reason
+@reason_option()
 @project_options
 @format_option("human", "json")
 @click.pass_context

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from audsql.cli.options import format_option, open_project, project_options
-from audsql.cli.state import finish_stated
+from audsql.cli.options import finish_stated, format_option, open_project, project_options
 
 __all__ = ["command"]
 

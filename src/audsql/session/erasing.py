@@ -269,7 +269,7 @@ def _names(opened: Opened, name: str, texts: Sequence[str]) -> bool | None:
 
     assert opened.analysis is not None
     found = declared_source(opened.analysis.project, name)
-    content = open_file(opened.root / found.folder, found.file, found.formats, None)
+    content = open_file(opened.home / found.folder, found.file, found.formats, None)
     if isinstance(content, Diagnostic):
         return None
     folded = content.data.lower()

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from audsql.source import cell_width
@@ -35,11 +36,13 @@ def neutralise(text: str) -> str:
 
     A tab is four blanks; `\\x1b` is shown as `\\x1b`, U+202E as `\\u{202e}`.
     """
-    if text.isascii() and text.isprintable():
+    # No printable character is of a category that can act.
+    if text.isprintable():
         return text
-    return "".join(_neutral(character) for character in text)
+    return "".join(map(_neutral, text))
 
 
+@lru_cache(maxsize=65_536)
 def _neutral(character: str) -> str:
     if character == "\t":
         return "    "

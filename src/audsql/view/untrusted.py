@@ -7,7 +7,9 @@ numbers, emoji codes, bare addresses). An escape stops the first, an invisible w
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from functools import lru_cache
+from itertools import accumulate
 
 from audsql.source import cell_width
 from audsql.view.terminal import neutralise
@@ -59,13 +61,8 @@ def cut(text: str, cells_max: int) -> str:
     """The beginning of a text, at most so many terminal cells wide; three dots where something is left out."""
     if 2 * len(text) <= cells_max or (len(text) <= cells_max and cell_width(text) <= cells_max):
         return text
-    room, end = cells_max - 3, 0
-    for character in text[:cells_max]:
-        room -= cell_width(character)
-        if room < 0:
-            break
-        end += 1
-    return text[:end] + "..."
+    widths = list(accumulate(map(cell_width, text[:cells_max])))
+    return text[: bisect_right(widths, cells_max - 3)] + "..."
 
 
 def mermaid_text(text: str) -> str:
