@@ -196,6 +196,10 @@ def test_every_entry_is_raised() -> None:
     assert never == []
 
 
+def test_the_words_of_a_language_read_by_themselves() -> None:
+    assert {one: catalog._words_of(one) for one in catalog.LANGUAGES} == catalog._words()
+
+
 def test_languages_have_the_same_words() -> None:
     def keys(table: object, prefix: str = "") -> dict[str, frozenset[str]]:
         if isinstance(table, str):

@@ -11,15 +11,19 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from audsql.data.connections import Connection, read_connection
+from audsql.data.remote.settings import EMBEDDED, KINDS, EngineSettings, read_engine
 from audsql.diag import Bag, Diagnostic, error, has_errors
 from audsql.near import nearest
+from audsql.records import dataclass
 from audsql.source import Source, SourceMap, Span
+from audsql.toml_places import Places
 
 __all__ = [
     "CONFIG_NAME",
@@ -76,15 +80,15 @@ class Config:
     `endpoints` maps an account of the spec to "line", "sim" or a base URL; an account without one cannot
     be planned against. `world` is the simulator's world file for "sim". Paths are relative to the project.
     `yen_per_message` is what a message costs, by account, in digits; nothing where the project does not say.
-    `key_file` holds the project's keys. Comments hide counts of people below `floor`, 0: none. `lints_ignored` and
-    `lints_as_errors` are codes of lints.
+    `memory_mebibytes`: about what reading own data may take. `key_file` holds the project's keys. Comments hide
+    counts of people below `floor`, 0: none. `lints_ignored` and `lints_as_errors` are codes of lints.
     """
 
     name: str
     timezone: str = "Asia/Tokyo"
     language: str | None = None
     state_url: str = "sqlite:.audsql/state.sqlite"
-    engine: str = "duckdb"
+    engine: EngineSettings = EMBEDDED
     endpoints: Mapping[str, str] = field(default_factory=dict)
     yen_per_message: Mapping[str, str] = field(default_factory=dict)
     world: str | None = None
@@ -95,6 +99,8 @@ class Config:
     key_file: str | None = None
     floor: int = 20
     retention: Retention = field(default_factory=Retention)
+    memory_mebibytes: int = 4_096
+    connections: Mapping[str, Connection] = field(default_factory=dict)
 
     @property
     def state_path(self) -> str | None:
@@ -221,11 +227,12 @@ def _other_encoding(content: bytes) -> str | None:
 
 # --- audsql.toml ----------------------------------------------------------------------------------
 
-# Sections and their keys; `[account.NAME]` and `[env.NAME]` are open by name.
+_MEMORY = "memory_mebibytes"
+# Sections and their keys; `[account.NAME]`, `[connection.NAME]` and `[env.NAME]` are open by name.
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "project": ("name", "timezone", "language"),
     "state": ("url",),
-    "engine": ("kind",),
+    "engine": ("kind", "url", "master", _MEMORY),
     "sim": ("world",),
     "keys": ("file",),
     "privacy": ("floor",),
@@ -234,13 +241,18 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 # Whole numbers: the least and the greatest of each.
 _WHOLE = dict.fromkeys(_KEYS["retention"], (1, 9_999)) | {"floor": (0, 9_999), "spool_hours": (1, 24)}
 _YEN = "yen_per_message"
-_ACCOUNT_KEYS = ("endpoint", _YEN)
+_CONNECTION_LIMITS = ("rows_max", "mebibytes_max", "timeout_seconds")
+_WHOLE |= {_MEMORY: (256, 1_048_576)}
+_WHOLE |= {"rows_max": (1, 2_000_000_000), "mebibytes_max": (1, 3_800), "timeout_seconds": (1, 86_400)}
+_NAMED = {
+    "account": ("endpoint", _YEN),
+    "connection": ("kind", "url", "path", *_CONNECTION_LIMITS),
+}
 _LINT_KEYS = ("ignore", "error")
 _LINTS = "AUD05"
 _NOTIFY_KEYS = ("command", "webhook", "always")
-_SECTIONS = (*_KEYS, "account", "env", "lint", "notify")
+_SECTIONS = (*_KEYS, *_NAMED, "env", "lint", "notify")
 _LANGUAGES = ("en", "ja")
-_ENGINES = ("duckdb",)
 
 
 def parse_config(text: str, folder_name: str, environment: str | None) -> tuple[Config | None, tuple[Diagnostic, ...]]:
@@ -248,7 +260,7 @@ def parse_config(text: str, folder_name: str, environment: str | None) -> tuple[
 
     `folder_name` is the project's name where the text gives none. None comes back with errors only.
     """
-    places = _Places(text)
+    places = Places(CONFIG_NAME, text)
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
@@ -269,7 +281,7 @@ def parse_config(text: str, folder_name: str, environment: str | None) -> tuple[
     return (None if has_errors(bag.items) else config), bag.sorted()
 
 
-def _syntax_error(message: str, places: _Places) -> Diagnostic:
+def _syntax_error(message: str, places: Places) -> Diagnostic:
     match = re.search(r"\(at line (\d+), column (\d+)\)", message)
     line, column = (int(match[1]), int(match[2])) if match else (places.line_count, 1)
     problem = message[: match.start()].strip() if match else message
@@ -279,7 +291,7 @@ def _syntax_error(message: str, places: _Places) -> Diagnostic:
 _Settings = dict[tuple[str, ...], tuple[str, tuple[str, ...]]]
 
 
-def _flatten(table: Mapping[str, Any], places: _Places, bag: Bag, prefix: tuple[str, ...]) -> _Settings:
+def _flatten(table: Mapping[str, Any], places: Places, bag: Bag, prefix: tuple[str, ...]) -> _Settings:
     """Every setting as (section, key) to (value, where it stands); unknown names and types are errors."""
     found: _Settings = {}
     for section, content in table.items():
@@ -297,16 +309,16 @@ def _flatten(table: Mapping[str, Any], places: _Places, bag: Bag, prefix: tuple[
             bag.add(_unknown(here, places, _SECTIONS))
         elif not isinstance(content, dict):
             bag.add(error("AUD0012", places.of(here), key=section, expected="table"))
-        elif section == "account":
-            for name, account in content.items():
-                found |= _section(account, (*here, name), _ACCOUNT_KEYS, places, bag, len(prefix))
+        elif section in _NAMED:
+            for name, one in content.items():
+                found |= _section(one, (*here, name), _NAMED[section], places, bag, len(prefix))
         else:
             found |= _section(content, here, _KEYS[section], places, bag, len(prefix))
     return found
 
 
 def _section(
-    content: object, here: tuple[str, ...], keys: tuple[str, ...], places: _Places, bag: Bag, depth: int
+    content: object, here: tuple[str, ...], keys: tuple[str, ...], places: Places, bag: Bag, depth: int
 ) -> _Settings:
     if not isinstance(content, dict):
         bag.add(error("AUD0012", places.of(here), key=here[-1], expected="table"))
@@ -331,18 +343,18 @@ def _section(
     return found
 
 
-def _no_number(path: tuple[str, ...], value: object, places: _Places) -> Diagnostic:
+def _no_number(path: tuple[str, ...], value: object, places: Places) -> Diagnostic:
     key, (low, high) = path[-1], _WHOLE[path[-1]]
     if type(value) is not int:
         return error("AUD0012", places.of(path), key=key, expected="integer")
     return error("AUD0670", places.of(path), key=key, value=value, low=low, high=high)
 
 
-def _unknown(path: tuple[str, ...], places: _Places, known: tuple[str, ...]) -> Diagnostic:
+def _unknown(path: tuple[str, ...], places: Places, known: tuple[str, ...]) -> Diagnostic:
     return error("AUD0011", places.of(path), key=path[-1], near=nearest(path[-1], known), known=tuple(sorted(known)))
 
 
-def _build(settings: _Settings, folder_name: str, environment: str | None, places: _Places, bag: Bag) -> Config:
+def _build(settings: _Settings, folder_name: str, environment: str | None, places: Places, bag: Bag) -> Config:
     def value(section: str, key: str, default: str) -> str:
         return settings.get((section, key), (default, ()))[0]
 
@@ -351,17 +363,18 @@ def _build(settings: _Settings, folder_name: str, environment: str | None, place
         timezone=value("project", "timezone", "Asia/Tokyo"),
         language=value("project", "language", "") or None,
         state_url=value("state", "url", "sqlite:.audsql/state.sqlite"),
-        engine=value("engine", "kind", "duckdb"),
+        engine=_engine(settings, places, bag),
         endpoints=_of_accounts(settings, "endpoint"),
         yen_per_message=_of_accounts(settings, _YEN),
         world=value("sim", "world", "") or None,
         key_file=value("keys", "file", "") or None,
         environment=environment,
         floor=int(value("privacy", "floor", "20")),
+        memory_mebibytes=int(value("engine", _MEMORY, "4096")),
         retention=Retention(**{path[1]: int(found[0]) for path, found in settings.items() if path[0] == "retention"}),
+        connections=_connections(settings, places, bag),
     )
     _check_choice(settings, ("project", "language"), _LANGUAGES, places, bag)
-    _check_choice(settings, ("engine", "kind"), _ENGINES, places, bag)
     if not _is_zone(config.timezone):
         bag.add(error("AUD0013", _place(settings, ("project", "timezone"), places), name=config.timezone))
     _check_state(config.state_url, _place(settings, ("state", "url"), places), bag)
@@ -374,6 +387,43 @@ def _build(settings: _Settings, folder_name: str, environment: str | None, place
             place = _place(settings, ("account", name, "endpoint"), places)
             bag.add(error("AUD0016", place, account=name, value=endpoint))
     return config
+
+
+def _engine(settings: _Settings, places: Places, bag: Bag) -> EngineSettings:
+    """`[engine]`. Where an environment chooses the kind, what another table says of another kind is passed over."""
+    _check_choice(settings, ("engine", "kind"), KINDS, places, bag)
+    written, path = settings.get(("engine", "kind"), ("duckdb", ()))
+    kind = next((one for one in KINDS if one == written), None)
+    own = {key: settings["engine", key] for key in ("url", "master") if ("engine", key) in settings}
+    takes = {"postgres": "url", "spark": "master"}.get(written)
+    chosen = {key: one[0] for key, one in own.items() if key == takes or not path or one[1][:-1] == path[:-1]}
+    if kind is None:
+        return EMBEDDED
+    engine = read_engine(kind, chosen)
+    if isinstance(engine, EngineSettings):
+        return engine
+    setting, problem = engine
+    place = _place(settings, ("engine", setting if setting in own else "kind"), places)
+    bag.add(error("AUD0084", place, engine=kind, setting=setting, problem=problem))
+    return EMBEDDED
+
+
+def _connections(settings: _Settings, places: Places, bag: Bag) -> dict[str, Connection]:
+    """`[connection.NAME]` by name; one that cannot be used is told."""
+    given: dict[str, dict[str, str]] = {}
+    for path, (value, _) in sorted(settings.items()):
+        if path[0] == "connection":
+            given.setdefault(path[1], {})[path[2]] = value
+    found = {}
+    for name, own in given.items():
+        one = read_connection(name, own)
+        if isinstance(one, Connection):
+            found[name] = one
+        else:
+            key = one[0] if one[0] in own else next(iter(own))
+            place = _place(settings, ("connection", name, key), places)
+            bag.add(error("AUD0091", place, connection=name, setting=one[0], problem=one[1]))
+    return found
 
 
 _PRICE = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?")
@@ -402,7 +452,7 @@ def _has_password(url: str) -> bool:
     return ":" in parts.netloc.rpartition("@")[0] or "password=" in parts.query
 
 
-def _with_lints(config: Config, content: object, places: _Places, bag: Bag) -> Config:
+def _with_lints(config: Config, content: object, places: Places, bag: Bag) -> Config:
     """The configuration with `[lint] ignore` and `error`, whose codes must be those of lints."""
     if not isinstance(content, dict):
         bag.add(error("AUD0012", places.of(("lint",)), key="lint", expected="table"))
@@ -424,7 +474,7 @@ def _with_lints(config: Config, content: object, places: _Places, bag: Bag) -> C
 
 
 def _notify(
-    document: Mapping[str, Any], overlays: object, environment: str | None, places: _Places, bag: Bag
+    document: Mapping[str, Any], overlays: object, environment: str | None, places: Places, bag: Bag
 ) -> Notify | None:
     """`[notify]`, of which an environment's own takes the place as a whole; every one of them is looked at."""
     found = _read_notify(document["notify"], ("notify",), places, bag) if "notify" in document else None
@@ -435,7 +485,7 @@ def _notify(
     return found
 
 
-def _read_notify(content: object, here: tuple[str, ...], places: _Places, bag: Bag) -> Notify | None:
+def _read_notify(content: object, here: tuple[str, ...], places: Places, bag: Bag) -> Notify | None:
     if not isinstance(content, dict):
         bag.add(error("AUD0012", places.of(here), key="notify", expected="table"))
         return None
@@ -484,7 +534,7 @@ def webhook_host(url: str) -> str | None:
     return host if fits and encrypted else None
 
 
-def _unknown_lints(key: str, values: Iterable[str], places: _Places) -> Iterator[Diagnostic]:
+def _unknown_lints(key: str, values: Iterable[str], places: Places) -> Iterator[Diagnostic]:
     from audsql import catalog
 
     known = tuple(code for code in catalog.codes() if code.startswith(_LINTS))
@@ -494,12 +544,12 @@ def _unknown_lints(key: str, values: Iterable[str], places: _Places) -> Iterator
             yield error("AUD0046", places.of(("lint", key)), key=key, value=value, near=near, known=known)
 
 
-def _place(settings: _Settings, key: tuple[str, ...], places: _Places) -> Span | None:
+def _place(settings: _Settings, key: tuple[str, ...], places: Places) -> Span | None:
     return places.of(settings[key][1]) if key in settings else None
 
 
 def _check_choice(
-    settings: _Settings, key: tuple[str, ...], allowed: tuple[str, ...], places: _Places, bag: Bag
+    settings: _Settings, key: tuple[str, ...], allowed: tuple[str, ...], places: Places, bag: Bag
 ) -> None:
     value = settings.get(key, (allowed[0], ()))[0]
     if value not in allowed:
@@ -542,53 +592,3 @@ def endpoint_of(config: Config, account: str, span: Span | None = None) -> tuple
     if endpoint == "sim" and config.world is None:
         return None, (error("AUD0021", span, account=account),)
     return endpoint, ()
-
-
-_NAME_PATTERN = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
-_KEY_LINE = re.compile(rf"\s*({_NAME_PATTERN}(?:\s*\.\s*{_NAME_PATTERN})*)\s*=")
-
-
-class _Places:
-    """Where keys and sections stand. tomllib keeps no positions, and a bare scan of lines is enough for
-    them: a value that spans lines can only make a place imprecise, never a value wrong."""
-
-    def __init__(self, text: str) -> None:
-        self._source = Source(CONFIG_NAME, text)
-        self._spans: dict[tuple[str, ...], Span] = {}
-        self.line_count = self._source.line_count
-        section: tuple[str, ...] = ()
-        offset = 0
-        for line in text.splitlines(keepends=True):
-            if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
-                section = _dotted(header[1])
-                self._add(section, offset + header.start(1), offset + header.end(1))
-            elif key := _KEY_LINE.match(line):
-                self._add((*section, *_dotted(key[1])), offset + key.start(1), offset + key.end(1))
-            offset += len(line)
-
-    def _add(self, path: tuple[str, ...], start: int, end: int) -> None:
-        for length in range(1, len(path) + 1):
-            self._spans.setdefault(path[:length], Span(CONFIG_NAME, start, end))
-
-    def of(self, path: tuple[str, ...]) -> Span | None:
-        """The place of a dotted name, or of the nearest name around it."""
-        while path:
-            if path in self._spans:
-                return self._spans[path]
-            path = path[:-1]
-        return None
-
-    def at(self, line: int, column: int) -> Span:
-        """The place of a line and column, both from 1."""
-        offset = column - 1
-        for index in range(1, min(line, self.line_count)):
-            offset += len(self._source.line_text(index)) + 1
-        return Span(CONFIG_NAME, offset, offset + 1)
-
-
-def _dotted(text: str) -> tuple[str, ...]:
-    parts = re.findall(r"\"[^\"]*\"|'[^']*'|[^.\s]+", text)
-    return tuple(part[1:-1] if part[0] in "\"'" else part for part in parts)
-
-
-# --- suggestions ----------------------------------------------------------------------------------

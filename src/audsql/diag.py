@@ -11,9 +11,10 @@ meet the facts only when a view renders them. A raising site names the code and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from audsql.records import dataclass
 from audsql.source import Span
 
 __all__ = ["Bag", "Diagnostic", "Edit", "Fact", "Fix", "Label", "Severity", "error", "fix", "has_errors", "warning"]

@@ -11,11 +11,23 @@ import bisect
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
-__all__ = ["CopySpan", "Origin", "Position", "Source", "SourceMap", "Span", "cell_width", "made_often"]
+from audsql.records import dataclass
+
+__all__ = [
+    "CopySpan",
+    "Origin",
+    "Position",
+    "Source",
+    "SourceMap",
+    "Span",
+    "cell_width",
+    "character_cells",
+    "made_often",
+]
 
 T = TypeVar("T")
 
@@ -156,11 +168,12 @@ def cell_width(text: str) -> int:
     """Terminal cells that `text` takes: 2 for wide characters, 0 for combining ones, else 1."""
     if text.isascii():
         return len(text)
-    return sum(map(_character_cells, text))
+    return sum(map(character_cells, text))
 
 
 @lru_cache(maxsize=65_536)
-def _character_cells(character: str) -> int:
+def character_cells(character: str) -> int:
+    """Terminal cells that one character takes."""
     if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1

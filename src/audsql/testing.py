@@ -9,7 +9,6 @@ speaks of every possible world, so it looks at no given (specs/language/07-tests
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice, product
 
 from audsql.diag import Diagnostic, Label, error, has_errors
@@ -18,6 +17,7 @@ from audsql.meaning.cases import CountCase, ExpectCase, GivenCase, ProveCase, Te
 from audsql.meaning.lineage import with_parts
 from audsql.meaning.lower import Analysis
 from audsql.meaning.splits import bucket_of
+from audsql.records import dataclass
 from audsql.source import Span
 
 __all__ = ["TestResult", "run_tests"]

@@ -17,8 +17,8 @@ from typing import Any
 __all__ = ["code_digest", "read", "write"]
 
 _BYTES_MAX = 64 * 1024 * 1024
-# Of a kind; what a project's statements are can be large.
-_ENTRIES_MAX = {"rows": 20}
+# Of a kind; what a project's statements are and mean can be large.
+_ENTRIES_MAX = {"meaning": 20, "outline": 20, "rows": 20}
 _ENTRIES_MAX_ELSE = 200
 
 

@@ -224,7 +224,7 @@ OUTSIDE = {
     "a linked folder": ("away/secret.txt", "AUD1003"),
     "an address": ("http://169.254.169.254/latest.txt", "AUD1004"),
     "a file address": ("file:///etc/passwd.txt", "AUD1004"),
-    "many at once": ("data/*.txt", "AUD1004"),
+    "many at once": ("data/*.txt", "AUD1003"),
 }
 
 

@@ -4,13 +4,13 @@
 
 A project of so many audiences (fifty in a file) over one table of purchases and one list, with ten deliveries that
 wait for their time. It was applied once, against a simulator in another process. *Cold* has neither the data cache nor
-what `check` remembers; *warm* has both. *None* plans what was applied; *one* plans with another window in one audience
-of a delivery, each time another. Medians. The last rows plan the smaller project after no change over ten and a hundred
-times the members.
+what `check` and `plan` remember; *warm* has both, the sets of the last apply among it. *None* plans what was applied;
+*one* plans with another window in one audience of a delivery, each time another. Medians. The last rows plan the
+smaller project after no change over ten and a hundred times the members, and a project of 300 audiences.
 
 Targets: 1,000 audiences in 1.0 s cold, 0.5 s warm and 100 MiB; 5,000 in 3.0 s, 1.5 s and 200 MiB; growth linear; after
-no change independent of the number of members. Where SQLMesh or dbt are installed, they plan a project of the same
-shape.
+no change independent of the number of members, and 300 audiences in 1.0 s of wall time on a machine that is idle. Where
+SQLMesh or dbt are installed, they plan a project of the same shape.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIZES = (1_000, 5_000)
+FEW = 300
+FEW_WALL_SECONDS = 1.0
 MEMBERS = 1_000
 MEMBER_FACTORS = (10, 100)
 DELIVERIES = 10
@@ -161,24 +163,35 @@ def measured(base: Path, audiences: int, members: int, repetitions: int = REPETI
     folder, cache = base / "project", base / "cache"
     found: dict[str, list[Cost]] = {name: [] for name in ("cold none", "warm none", "cold one", "warm one")}
 
+    caches, aside = (cache, folder / ".audsql" / "cache"), base / "aside"
+
     def forget() -> None:
-        shutil.rmtree(cache, ignore_errors=True)
-        shutil.rmtree(folder / ".audsql" / "cache", ignore_errors=True)
+        for one in caches:
+            shutil.rmtree(one, ignore_errors=True)
 
     with simulator(base, members) as endpoint:
         write_project(folder, audiences, members, endpoint)
         run(folder, cache, "apply", "--auto-approve")
+        # What was written within two seconds is not believed to be as it was.
+        time.sleep(3)
+        run(folder, cache, "plan")
+        original = (folder / "00000.aud").read_text("utf-8")
         for turn in range(repetitions):
-            original = (folder / "00000.aud").read_text("utf-8")
-            forget()
-            found["cold none"].append(run(folder, cache, "plan"))
             found["warm none"].append(run(folder, cache, "plan"))
             edit(folder, audiences, 2 * turn)
             found["warm one"].append(run(folder, cache, "plan"))
-            forget()
+            aside.mkdir()
+            for one in caches:
+                one.rename(aside / one.parent.name)
             edit(folder, audiences, 2 * turn + 1)
             found["cold one"].append(run(folder, cache, "plan"))
+            forget()
             (folder / "00000.aud").write_text(original, "utf-8")
+            found["cold none"].append(run(folder, cache, "plan"))
+            forget()
+            for one in caches:
+                (aside / one.parent.name).rename(one)
+            aside.rmdir()
     return {name: median(costs) for name, costs in found.items()}
 
 
@@ -200,6 +213,11 @@ def main(sizes: tuple[int, ...], markdown: bool) -> None:
             costs = measured(Path(name) / f"members-{factor}", sizes[0], MEMBERS * factor, 1)
             case = "warm none"
             print(row(cells_of(sizes[0], MEMBERS * factor, case, costs[case]), markdown), flush=True)
+        cost = measured(Path(name) / f"{FEW}", FEW, MEMBERS)["warm none"]
+        cells = cells_of(FEW, MEMBERS, "warm none", cost)
+        is_met = cost.wall <= FEW_WALL_SECONDS
+        cells[-1] = ("met" if is_met else "missed") + f" ({FEW_WALL_SECONDS} s of wall time)"
+        print(row(cells, markdown), flush=True)
     for module in ("sqlmesh", "dbt"):
         if importlib.util.find_spec(module) is None:
             print(f"\n{module} is not installed: nothing to set beside it")

@@ -23,7 +23,8 @@ def test_defaults() -> None:
     assert diagnostics == ()
     assert config is not None
     assert (config.name, config.timezone, config.language) == ("folder", "Asia/Tokyo", None)
-    assert (config.state_url, config.engine, dict(config.endpoints)) == ("sqlite:.audsql/state.sqlite", "duckdb", {})
+    assert (config.state_url, config.engine.kind) == ("sqlite:.audsql/state.sqlite", "duckdb")
+    assert dict(config.endpoints) == {}
 
 
 OVERLAID = """

@@ -158,7 +158,9 @@ def test_a_fork_without_secrets_data_and_network_is_checked_and_planned(tmp_path
         (row,) = [one for one in document["deliveries"] if one["address"] == "delivery.sale_a"]
         assert row["sends"]
         assert "people" not in row
-        comment = without_secrets(here.root, "plan", "--offline", "--base", "main", "--format", "markdown").stdout
+        shown = without_secrets(here.root, "plan", "--offline", "--base", "main", "--format", "markdown")
+        assert shown.returncode == 0, shown.stderr
+        comment = shown.stdout
         assert comment.startswith("<!-- audsql:offline env=default digest=sha256:")
         assert "without data" in comment
         refused = here.command("apply", "offline.plan")

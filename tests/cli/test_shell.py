@@ -153,7 +153,7 @@ def test_completion(shell: str) -> None:
 
 def test_completion_offers_commands() -> None:
     environment = {**os.environ, "_AUDSQL_COMPLETE": "bash_complete", "COMP_WORDS": "audsql ex", "COMP_CWORD": "1"}
-    assert audsql(env=environment).stdout.splitlines() == ["plain,explain"]
+    assert audsql(env=environment).stdout.splitlines() == ["plain,explain", "plain,export"]
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,6 @@ PAIRS = [
     (attribute("gender", "female"), TIERS[0]),
 ]
 EXCLUSIVE_PAIRS = 4
-IMPOSSIBLE = [(URL.key, clicked("m").key)]
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def asked(number: int) -> Asked:
         expression = _products(draw, [*own, *lines], attributes, draw.randint(3, 6), negate=not plain)
     else:
         expression = _tree(draw, [*own, *lines], attributes, draw.randint(6, 14), negate=not plain)
-    facts = [*IMPOSSIBLE, *([(OWN[4].key, OWN[3].key)] if plain else [])]
+    facts = [(OWN[4].key, OWN[3].key)] if plain else []
     anchored = ir.evaluate(expression, frozenset())
     return Asked(ir.land(FRIENDS, expression) if anchored else expression, tuple(facts))
 

@@ -80,7 +80,6 @@ NESTED = [
     (purchased("A", 7).key, purchased("A", 30).key),
     (purchased("A", 7).key, purchased("A").key),
     (purchased("A", 30).key, purchased("A").key),
-    (clicked("m", "https://e.example/").key, clicked("m").key),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from datetime import timedelta
@@ -13,9 +14,8 @@ import pytest
 from data_helpers import AS_OF, codes, engine, project, told, user_id
 
 from audsql.data import cache as store
-from audsql.data import dictionary as people_dictionary
 from audsql.data.content import Content, open_file
-from audsql.data.dictionary import Dictionary, encode, flush, id_texts, open_dictionary
+from audsql.data.dictionary import Dictionary, encode, encode_sets, flush, id_texts, lookup, open_dictionary
 from audsql.data.engine import Engine, EngineFailure
 from audsql.data.exclusions import empty_exclusions, excluded_atoms
 from audsql.data.ids import Ids
@@ -103,7 +103,7 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     found, _ = first.materialise([BUYERS, OPTOUT], AS_OF)
     first.save("sent", found.people[BUYERS.key])
     kept = {path: path.read_bytes() for path in entries(tmp_path)}
-    assert len(kept) == 4
+    assert len(kept) == 5
     for path, data in kept.items():
         for at in {0, 9, 45, len(data) // 2, len(data) - 1}:
             path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
@@ -272,9 +272,10 @@ def test_digest_follows_bytes_and_declaration(tmp_path: Path) -> None:
         ("folder.txt", "AUD1002"),
         ("pipe.txt", "AUD1007"),
         ("https://example.jp/a.txt", "AUD1004"),
-        ("data/*.txt", "AUD1004"),
+        ("data/*.txt", "AUD1061"),
         ("data/a.parquet", "AUD1004"),
         ("data/a.jsonl", "AUD1004"),
+        ("data/a.json", "AUD1004"),
         ("data/a", "AUD1004"),
         ("inside.txt", None),
         ("good.txt", None),
@@ -334,16 +335,46 @@ def test_forged_prefixes_stay_two_people() -> None:
     assert id_texts(dictionary, numbers) == sorted(map(user_id, forged))
 
 
+def crowded(count: int, start: int) -> list[int]:
+    """Ids that share one half or the leading bits of it with all others."""
+    sharing = [(7 << 64) + (start + at) * 0x9E3779B97F4A7C15 % 2**64 for at in range(count)]
+    sharing += [((start + at) << 64) + 7 for at in range(count)]
+    return sharing + [((2**63 + start + at) << 64) + at for at in range(count)]
+
+
 @pytest.mark.threat("T40")
-def test_colliding_keys_stay_different_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people_dictionary, "_keys_of", lambda _salt, high, _low: high % np.uint64(2))
+def test_ids_that_crowd_stay_different_people() -> None:
     dictionary = Dictionary("user_id", bytes(32))
     numbers: dict[int, int] = {}
-    for step in range(5):
-        batch = [number << 62 for number in range(step * 3, step * 3 + 9)]
-        for number, code in zip(batch, encode(dictionary, ids_of(*batch, *batch)).tolist(), strict=False):
+    for step in range(6):
+        # Some are known, some are new, all stand twice; far more share a half than are walked past one by one.
+        batch = crowded(400, step * 150)
+        codes = encode(dictionary, ids_of(*batch, *batch)).tolist()
+        for number, code in zip([*batch, *batch], codes, strict=True):
             assert numbers.setdefault(number, code) == code
     assert len(set(numbers.values())) == len(numbers) == len(dictionary)
+    assert len(dictionary.runs) < 6
+    everybody = np.arange(len(dictionary), dtype=np.uint32)
+    assert id_texts(dictionary, everybody) == sorted(map(user_id, numbers))
+    strangers = [number ^ 1 << bit for number in crowded(40, 0) for bit in (0, 64) if number ^ 1 << bit not in numbers]
+    assert set(lookup(dictionary, ids_of(*strangers))) == {None}
+
+
+@pytest.mark.threat("T40")
+@pytest.mark.parametrize("forged", [False, True])
+def test_sets_are_numbered_at_once_as_one_by_one(forged: bool) -> None:
+    chance = random.Random(7)
+    everybody = [chance.getrandbits(128) for _ in range(3_000)] + (crowded(200, 0) if forged else [])
+    sets = [sorted(chance.sample(everybody, size)) for size in (0, 1, 40, 900, 2_500)]
+    dictionary = Dictionary("user_id", bytes(32))
+    encode(dictionary, ids_of(*everybody[:100]))
+    words = [(one.high, one.low) for one in (ids_of(*people) for people in sets)]
+    for _ in range(2):
+        found = encode_sets(dictionary, words)
+        for people, numbers in zip(sets, found, strict=True):
+            assert encode(dictionary, ids_of(*people)).tolist() == numbers.tolist()
+            assert id_texts(dictionary, np.sort(numbers)) == list(map(user_id, people))
+    assert len(dictionary) == len({*everybody[:100], *(one for people in sets for one in people)})
 
 
 def test_dictionary_survives_its_file(tmp_path: Path) -> None:

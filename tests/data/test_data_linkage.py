@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 from data_helpers import AS_OF, codes, engine, project, told, user_id
 
-from audsql.data.engine import LinkageLoss, Materialised
+from audsql.data.engine import LinkageKept, LinkageLoss, Materialised
 from audsql.data.exclusions import empty_exclusions, excluded_atoms
+from audsql.data.linkage import kept_by_another_id
 from audsql.meaning.ir import (
     Bucket,
     Linked,
@@ -161,3 +163,87 @@ def test_exclusions_are_seen_through_a_mapping(shop: Path) -> None:
     assert codes(problems) == ["AUD1005"]
     problems = empty_exclusions(SHOP, lnot(leaf(MAPPED)), found.sources)
     assert [told(problem)["name"] for problem in problems] == ["members"]
+
+
+# --- one to many, both ways -------------------------------------------------------------------------
+
+
+def test_one_member_with_two_accounts_is_two_user_ids(shop: Path) -> None:
+    (shop / "members.csv").write_text(f"uid,tel,code\n{A},,m1\n{B},,m1\n{C},,m2\n")
+    (shop / "codes.txt").write_text("m1\n")
+    assert listed(shop, Mapped("members", "member_id", leaf(CODES)))[0] == [[A, B]]
+
+
+def test_two_members_on_one_account_are_one_user_id(shop: Path) -> None:
+    (shop / "members.csv").write_text(f"uid,tel,code\n{A},,m1\n{A},,m3\n{B},,m2\n")
+    (people,), found = listed(shop, Mapped("members", "member_id", leaf(CODES)))
+    assert people == [A], "once, by whichever"
+    assert next(iter(found.losses.values())) == LinkageLoss("members", "member_id", "user_id", 3, 1, 1)
+
+
+@pytest.mark.parametrize("refused", ["09011111111", "09022222222"])
+def test_whoever_is_excluded_by_any_id_is_out(shop: Path, refused: str) -> None:
+    """Among user IDs: A has both telephones, and either takes A away."""
+    (shop / "optout.txt").write_text(f"{refused}\n")
+    without = land(leaf(Linked("members")), lnot(leaf(Mapped("members", "phone", leaf(OPTOUT)))))
+    used = engine(shop, SHOP)
+    found, _ = used.materialise([Linked("members"), Mapped("members", "phone", leaf(OPTOUT))], AS_OF)
+    assert A not in used.members(used.evaluate(without, found.people))
+
+
+def test_excluded_through_a_chain_of_mappings_too(shop: Path) -> None:
+    """A member number to its telephones to whoever has any of them: B shares one with A, who is excluded."""
+    (shop / "codes.txt").write_text("m1\n")
+    phones = Mapped("members", "member_id", leaf(CODES), "phone")
+    people = Mapped("members", "phone", leaf(phones))
+    used = engine(shop, SHOP)
+    found, _ = used.materialise([Linked("members"), people], AS_OF)
+    left = used.evaluate(land(leaf(Linked("members")), lnot(leaf(people))), found.people)
+    assert list(used.members(left)) == [C]
+
+
+def test_the_order_of_rows_and_repeated_pairs_change_nothing(shop: Path) -> None:
+    before = listed(shop, MAPPED, LESS)[0]
+    head, *rows = (shop / "members.csv").read_text().splitlines()
+    (shop / "members.csv").write_text("\n".join([head, *reversed(rows), *rows, ""]))
+    assert listed(shop, MAPPED, LESS)[0] == before
+
+
+def test_random_linkages_against_sets_of_python(tmp_path: Path) -> None:
+    """Mapped, subtracted inside and outside, and who stays by another id: all as the rules read."""
+    for seed in range(12):
+        rng = random.Random(seed)
+        pairs = [(rng.randrange(8), rng.randrange(8)) for _ in range(rng.randrange(1, 14))]
+        rows = [f"{user_id(user)},0901000000{tel},x" for user, tel in pairs]
+        (tmp_path / "members.csv").write_text("\n".join(["uid,tel,code", *rows, ""]))
+        given, refused = ({tel for tel in range(8) if rng.random() < 0.5} for _ in range(2))
+        for name, numbers in (("phones", given), ("optout", refused)):
+            (tmp_path / f"{name}.txt").write_text("".join(f"0901000000{one}\n" for one in sorted(numbers)))
+        inside, outside = LESS, land(leaf(MAPPED), lnot(leaf(Mapped("members", "phone", leaf(OPTOUT)))))
+
+        def people(numbers: set[int], pairs: list[tuple[int, int]] = pairs) -> set[str]:
+            return {user_id(user) for user, tel in pairs if tel in numbers}
+
+        used = engine(tmp_path, SHOP)
+        found, _ = used.materialise([MAPPED, inside, Mapped("members", "phone", leaf(OPTOUT))], AS_OF)
+        assert {*used.members(found.people[MAPPED.key])} == people(given)
+        assert {*used.members(found.people[inside.key])} == people(given - refused)
+        assert {*used.members(used.evaluate(outside, found.people))} == people(given) - people(refused)
+        kept = kept_by_another_id(used, leaf(inside), found, found.people, found.people[inside.key])
+        assert sum(one.count for one in kept) == len(people(given - refused) & people(refused))
+        assert kept_by_another_id(used, outside, found, found.people, used.evaluate(outside, found.people)) == ()
+
+
+def test_who_stays_by_another_id_is_counted_where_it_matters(shop: Path) -> None:
+    (shop / "phones.txt").write_text("09011111111\n09022222222\n")
+    used = engine(shop, SHOP)
+    found, _ = used.materialise([LESS, BUYERS], AS_OF)
+    kept = kept_by_another_id(used, leaf(LESS), found, found.people, found.people[LESS.key])
+    assert kept == (LinkageKept("members", "phone", "user_id", 1),), "A, by the telephone that did not opt out"
+    assert kept_by_another_id(used, leaf(LESS), found, found.people, found.people[BUYERS.key]) == ()
+    taken_away = land(leaf(BUYERS), lnot(leaf(LESS)))
+    result = used.evaluate(taken_away, found.people)
+    assert kept_by_another_id(used, taken_away, found, found.people, result) == (), "nobody is reached by it"
+    sampled = Mapped("members", "phone", land(leaf(PHONES), lnot(leaf(Bucket("s", 0, 5_000)))))
+    found, _ = used.materialise([sampled], AS_OF)
+    assert kept_by_another_id(used, leaf(sampled), found, found.people, found.people[sampled.key]) == ()

@@ -15,6 +15,7 @@ from data_helpers import AS_OF, codes, engine, project, read_upload, told, user_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audsql.data.leftovers import remove_leftovers
 from audsql.data.shape import physical_lines, shape_of
 from audsql.diag import Diagnostic
 from audsql.meaning.ir import Aggregate, Atom, ColumnCompare, Last, Linked, Rows, TableSource, Uploaded, UploadSource
@@ -165,7 +166,7 @@ def test_spellings_of_one_person_are_one(tmp_path: Path) -> None:
     _, problems, _ = evaluate(tmp_path, data + b"+819012345678,1\n9012345678,1\n", ids=(("phone", "phone"),))
     assert [(problem.code, told(problem)["lines"]) for problem in problems] == [
         ("AUD1027", ("6",)),
-        ("AUD1028", ("7",)),
+        ("AUD1081", ("7",)),
     ]
 
 
@@ -199,8 +200,8 @@ def test_database_messages_stay_inside(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise duckdb.InvalidInputException(f"Original Line: {A},{SECRET}")
 
-    monkeypatch.setattr(tables, "_load", fail)
-    _, problems, _ = evaluate(tmp_path, f"uid\n{A}\n".encode())
+    monkeypatch.setattr(tables, "load", fail)
+    _, problems, _ = evaluate(tmp_path, f'uid\n"{A}"\n'.encode())
     assert (codes(problems), told(problems[0])) == (["AUD1046"], {"file": "t.csv", "reason": "InvalidInputException"})
 
 
@@ -208,14 +209,15 @@ def test_database_messages_stay_inside(tmp_path: Path, monkeypatch: pytest.Monke
 def test_counts_that_differ_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from audsql.data import tables
 
-    load = tables._load
+    load = tables.load
 
-    def lose(connection: Any, *rest: Any) -> None:
-        load(connection, *rest)
+    def lose(connection: Any, *rest: Any) -> tuple[Diagnostic, ...]:
+        problems = load(connection, *rest)
         connection.execute("DELETE FROM raw WHERE rowid = 1")
+        return problems
 
-    monkeypatch.setattr(tables, "_load", lose)
-    _, problems, _ = evaluate(tmp_path, f"uid\n{A}\n{B}\n{C}\n".encode())
+    monkeypatch.setattr(tables, "load", lose)
+    _, problems, _ = evaluate(tmp_path, f'uid\n"{A}"\n{B}\n{C}\n'.encode())
     assert (codes(problems), told(problems[0])) == (["AUD1038"], {"file": "t.csv", "counted": 3, "read": 2})
 
 
@@ -223,11 +225,11 @@ def test_counts_that_differ_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_database_reaches_nothing_else(tmp_path: Path) -> None:
     import duckdb
 
-    from audsql.data.tables import _connect
+    from audsql.data.tables import connect
 
     (tmp_path / "scratch").mkdir()
     (tmp_path / "secret.csv").write_text("x\n")
-    connection = _connect(tmp_path / "scratch")
+    connection = connect(tmp_path / "scratch")
     for sql in (
         f"SELECT * FROM read_csv('{tmp_path}/secret.csv')",
         f"SELECT * FROM read_csv('{tmp_path}/scratch/../secret.csv')",
@@ -312,7 +314,7 @@ def test_many_leaves_take_several_queries(tmp_path: Path, monkeypatch: pytest.Mo
     from audsql.data import tables
 
     monkeypatch.setattr(tables, "_LEAVES_PER_QUERY", 2)
-    data = "uid,n\n" + "".join(f"{user_id(number)},{number % 7}\n" for number in range(500))
+    data = "uid,n\n" + "".join(f'{user_id(number)},"{number % 7}"\n' for number in range(500))
     atoms = [Rows("t", (ColumnCompare("n", "=", str(digit)),)) for digit in range(7)]
     members, problems, _ = evaluate(tmp_path, data.encode(), *atoms)
     assert problems == ()
@@ -324,7 +326,7 @@ def test_killed_runs_leave_no_copies(tmp_path: Path) -> None:
     left.mkdir(parents=True)
     (left / "rows").write_text(A)
     os.utime(left, (0, 0))
-    evaluate(tmp_path, f"uid\n{A}\n".encode())
+    remove_leftovers(tmp_path / ".audsql/cache")
     assert list(left.parent.iterdir()) == []
 
 

@@ -124,6 +124,9 @@ class LabEngine:
     def load(self, name: str) -> Set | None:
         return self.machine.sets.get(name)
 
+    def loaded(self, names: Sequence[str]) -> Iterator[tuple[str, Set | None]]:
+        return ((name, self.load(name)) for name in names)
+
 
 def _inverse(one: tuple[Set, bool]) -> tuple[Set, bool]:
     return one[0], not one[1]

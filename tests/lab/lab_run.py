@@ -6,7 +6,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -14,7 +14,9 @@ from typing import Any
 from unittest.mock import patch
 
 from lab_engine import LabEngine
+from lab_lean import lean
 from lab_scenarios import SCENARIOS, opened, person
+from lab_tables import SqliteTables, Tables
 from lab_world import Crash, Lab, Worker
 
 from audsql.apply import audiences, deliver
@@ -136,8 +138,11 @@ def _host() -> str:
 
 
 @contextmanager
-def seams() -> Iterator[None]:
-    """Production code over the lab's ports; what it imports by name is put in where it is used."""
+def seams(remember: bool = True) -> Iterator[None]:
+    """Production code over the lab's ports; what it imports by name is put in where it is used.
+
+    `remember`: what is the same in every run is worked out once (lab_lean).
+    """
     machine = SimpleNamespace(node=_host)
     patches = [
         patch.object(applying, "datetime", _Clock),
@@ -147,6 +152,9 @@ def seams() -> Iterator[None]:
         patch.object(applying, "os", SimpleNamespace(getpid=_pid, path=os.path, strerror=os.strerror)),
         patch.object(holding, "os", SimpleNamespace(getpid=_pid, kill=_signal)),
         patch.object(applying, "keep_backup", lambda one, store, before: ()),
+        # Files beside the state: there is no folder here.
+        patch.object(applying, "note", lambda one, store, keys: None),
+        patch.object(applying, "forget_old", lambda one, state, now: 0),
         patch.object(applying, "user_name", lambda: "lab"),
         patch.object(holding, "user_name", lambda: "lab"),
         patch.object(applying, "open_store", lambda one, create: (_LAB[-1].open_store(), ())),
@@ -168,7 +176,8 @@ def seams() -> Iterator[None]:
     for one in patches:
         one.start()
     try:
-        yield
+        with lean() if remember else nullcontext():
+            yield
     finally:
         for one in reversed(patches):
             one.stop()
@@ -182,7 +191,7 @@ def _state_of(one: Any) -> Any:
     return lab.open_store().snapshot(), ()
 
 
-def _engine(one: Any, *state: Any) -> LabEngine:
+def _engine(one: Any, *state: Any, may_connect: bool = False) -> LabEngine:
     lab = _LAB[-1]
     worker = lab.current
     assert worker is not None
@@ -227,9 +236,11 @@ def _connected(lab: Lab) -> tuple[Remote | None, tuple[Any, ...]]:
 # --- a whole run -------------------------------------------------------------------------------------------
 
 
-def run(case: Case, trace: Callable[[str], None] | None = None) -> tuple[list[Broken], Lab]:
+def run(
+    case: Case, trace: Callable[[str], None] | None = None, tables: type[Tables] | type[SqliteTables] = Tables
+) -> tuple[list[Broken], Lab]:
     """Play a case, settle it by applies without faults, and say which invariants do not hold."""
-    lab = Lab(trace=trace)
+    lab = Lab(trace=trace, tables=tables)
     _LAB.append(lab)
     try:
         return _run(lab, case), lab
@@ -239,8 +250,6 @@ def run(case: Case, trace: Callable[[str], None] | None = None) -> tuple[list[Br
         return [Broken("I1 error", f"{type(problem).__name__}: {problem}")], lab
     finally:
         _LAB.pop()
-        if lab.state is not None:
-            lab.state.close()
 
 
 def _run(lab: Lab, case: Case) -> list[Broken]:
@@ -271,6 +280,7 @@ def _step(lab: Lab, case: Case, step: Mapping[str, Any]) -> None:
                 }
                 worker = Worker(lab.serial, given["host"], faults, given.get("skew", 0.0))
                 jobs.append((worker, given["start"], _work(lab, case, given["mode"])))
+            lab.applies += len(jobs)
             lab.together(jobs)
         case "advance":
             lab.advance_to(lab.now + step["seconds"])

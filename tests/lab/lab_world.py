@@ -6,24 +6,22 @@ wrong at which call of a name (`"send.answer": {2: ("drop", 0)}`), so that a run
 
 from __future__ import annotations
 
-import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from heapq import heappop, heappush
 from typing import Any
 from urllib.parse import urlsplit
 
 from lab_engine import Data, LabEngine, Machine
 from lab_scenarios import fresh_line, lists
+from lab_tables import SqliteTables, Tables
 
-from audsql.apply import sqlite_file
 from audsql.apply.door import Failure
-from audsql.apply.journal import genesis
 from audsql.apply.sql_store import SqlStore
-from audsql.apply.state import FORMAT_VERSION
 from audsql.apply.verified import verify_content
 from audsql.diag import error
 from audsql.line import limits
@@ -67,7 +65,8 @@ class Worker:
     over: bool = False
     code: int | None = None
     codes: tuple[str, ...] = ()
-    turn: threading.Semaphore | None = None
+    # Held by nobody but while the worker has the turn; None where it is alone.
+    turn: threading.Lock | None = None
     engine: LabEngine | None = None
     # Who had opted out when the process began: lists change between applies only.
     excluded: frozenset[str] = frozenset()
@@ -81,8 +80,9 @@ class Lab:
     simulation: Any = field(default_factory=fresh_line)
     data: Data = field(default_factory=lambda: Data(lists()))
     machines: dict[int, Machine] = field(default_factory=dict)
-    state: sqlite3.Connection | None = None
-    copy: bytes | None = None
+    tables: type[Tables] | type[SqliteTables] = Tables
+    state: Tables | SqliteTables | None = None
+    copy: Tables | SqliteTables | None = None
     copy_sets: dict[int, dict[str, frozenset[str]]] = field(default_factory=dict)
     accepted: list[Accepted] = field(default_factory=list)
     documents: list[dict[str, Any]] = field(default_factory=list)
@@ -91,6 +91,9 @@ class Lab:
     current: Worker | None = None
     flying: list[tuple[float, int, Any]] = field(default_factory=list)
     serial: int = 0
+    # What went wrong, by call and kind; `applies`: the processes of the case, those of the settling not counted.
+    struck: Counter[str] = field(default_factory=Counter)
+    applies: int = 0
     healed: bool = False
     state_was_lost: bool = False
 
@@ -149,20 +152,18 @@ class Lab:
             self._live(worker, work)
             self.current = None
             return
-        base, threads = self.now, []
+        base = self.now
         self.workers = [worker for worker, _, _ in jobs]
-        for worker, start, work in jobs:
-            worker.turn, worker.wake = threading.Semaphore(0), base + start
-            threads.append(threading.Thread(target=self._in_turn, args=(worker, work), daemon=True))
-        for one in threads:
-            one.start()
+        for worker, start, _ in jobs:
+            worker.turn, worker.wake = _closed(), base + start
+        ended = [_crew(place, partial(self._in_turn, job[0], job[2])) for place, job in enumerate(jobs)]
         first = min(self.workers, key=lambda one: (one.wake, one.pid))
         self.advance_to(first.wake)
         self.current = first
         assert first.turn is not None
         first.turn.release()
-        for one in threads:
-            one.join()
+        for one in ended:
+            one.acquire()
         self.current = None
         broken = [one for one in self.workers if isinstance(one.code, BaseException)]
         if broken:
@@ -202,6 +203,7 @@ class Lab:
             self.say(f"{name} {count}" + (f"  <- {fault[0]} {fault[1]:g}" if fault else ""))
         if fault is None:
             return None
+        self.struck[f"{name} {fault[0]}"] += 1
         if fault[0] == "crash":
             raise Crash
         if fault[0] == "pause":
@@ -219,7 +221,7 @@ class Lab:
     def open_store(self) -> SqlStore:
         self.at("open")
         if self.state is None:
-            self.state = _fresh_state(self.new_id())
+            self.state = self.tables.fresh(self.new_id(), ENVIRONMENT)
         return SqlStore(LabDoor(self, self.state), self.new_id)
 
     def new_id(self) -> str:
@@ -228,14 +230,13 @@ class Lab:
 
     def keep_copy(self) -> None:
         if self.state is not None:
-            self.copy = self.state.serialize()
+            self.copy = self.state.copied()
             self.copy_sets = {host: dict(one.sets) for host, one in self.machines.items()}
 
     def restore_copy(self, with_sets: bool) -> None:
         if self.copy is None:
             return
-        self.state = _connection()
-        self.state.deserialize(self.copy)
+        self.state = self.copy.copied()
         self.state_was_lost = True
         if with_sets:
             for host, one in self.machines.items():
@@ -284,24 +285,38 @@ class Lab:
         return answer
 
 
-def _connection() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+def _closed() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
-_BLANK: list[bytes] = []
+class _Hand:
+    """A thread that plays one worker after another: starting a thread for each takes longer than many a run."""
+
+    def __init__(self) -> None:
+        self.begun, self.ended = _closed(), _closed()
+        self.work: Callable[[], None] = lambda: None
+        threading.Thread(target=self._play, daemon=True).start()
+
+    def _play(self) -> None:
+        while True:
+            self.begun.acquire()
+            self.work()
+            self.ended.release()
 
 
-def _fresh_state(lineage: str) -> sqlite3.Connection:
-    if not _BLANK:
-        made = _connection()
-        made.executescript(sqlite_file._SCHEMA)
-        made.execute("INSERT INTO lease VALUES (1, 0, '', '', '', 0, '', '', '')")
-        _BLANK.append(made.serialize())
-    connection = _connection()
-    connection.deserialize(_BLANK[0])
-    head = genesis(lineage, ENVIRONMENT, FORMAT_VERSION)
-    connection.execute("INSERT INTO meta VALUES (1, ?, ?, ?, 0, 0, ?)", (lineage, ENVIRONMENT, FORMAT_VERSION, head))
-    return connection
+_HANDS: list[_Hand] = []
+
+
+def _crew(place: int, work: Callable[[], None]) -> threading.Lock:
+    """Let the thread of that number do the work; the lock that it opens at the end."""
+    while len(_HANDS) <= place:
+        _HANDS.append(_Hand())
+    hand = _HANDS[place]
+    hand.work = work
+    hand.begun.release()
+    return hand.ended
 
 
 class LabDoor:
@@ -309,10 +324,12 @@ class LabDoor:
 
     locking = ""
 
-    def __init__(self, lab: Lab, connection: sqlite3.Connection) -> None:
+    def __init__(self, lab: Lab, tables: Tables | SqliteTables) -> None:
         self._lab = lab
-        self._connection = connection
+        self._tables = tables
         self._writes = False
+        self.execute = tables.execute
+        self.roll_back = tables.roll_back
 
     @property
     def name(self) -> str:
@@ -324,25 +341,18 @@ class LabDoor:
             fault = self._lab.at("begin")
             if fault is not None:
                 raise Failure(error("AUD0608", None, path="lab"), broken=False)
-        self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    def execute(self, text: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-        return self._connection.execute(text, parameters)
+        self._tables.begin(write)
 
     def commit(self) -> None:
         if not self._writes:
-            self._connection.execute("COMMIT")
+            self._tables.commit()
             return
         worker = self._lab.current
         # Nobody else may come in between: SQLite makes other writers wait. Only a crash is possible here.
         if worker is not None and worker.faults.get("commit"):
             self._lab.at("commit")
-        self._connection.execute("COMMIT")
+        self._tables.commit()
         self._lab.at("committed")
-
-    def roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """The tables outlive the process."""
@@ -378,8 +388,9 @@ class LabChannel:
             return Unknown("timeout") if fault[0] == "drop" else Reply(int(fault[1]), {}, b'{"message": "x"}')
         assert worker is not None
         path = request.url.partition("line.me")[2]
-        if path.startswith(_UNCHANGING):
-            return replace(_unchanging(path, _Same(request)), headers={**_HEADERS, "date": http_date(lab.now)})
+        if path == _QUOTA or path.startswith(_UNCHANGING):
+            known = _unchanging(path, _Same(request))
+            return Reply(known.status, {**_HEADERS, "date": http_date(lab.now)}, known.body)
         return _reply(lab.arrive(request, worker))
 
     def _write(self, request: Request, kind: str) -> Reply | Unknown:
@@ -409,6 +420,7 @@ class LabChannel:
 
 # What LINE answers to these is the same in every run and at every time of it.
 _UNCHANGING = ("/v2/bot/info", "/v2/bot/insight/followers", "/v2/bot/message/validate/")
+_QUOTA = "/v2/bot/message/quota"
 _HEADERS = {"x-line-request-id": "00000000-0000-4000-a000-000000000000"}
 
 

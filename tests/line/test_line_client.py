@@ -412,3 +412,25 @@ def test_endpoints_that_are_taken(endpoint: str) -> None:
 @pytest.mark.rule("line.endpoint.url")
 def test_line_has_two_hosts() -> None:
     assert resolve_endpoint("line", "shop") == ("https://api.line.me", "https://api-data.line.me")
+
+
+@pytest.mark.rule("line.followers.ids")
+def test_friends_are_read_page_by_page() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["limit"] == str(limits.FOLLOWER_IDS_PAGE_SIZE_MAX)
+        start = request.url.params.get("start")
+        return says(200, {"userIds": ["U1", "U2"], "next": "n"} if start is None else {"userIds": ["U2", "U3"]})(
+            request
+        )
+
+    desk = Desk(answer)
+    found = desk.client().follower_ids(100)
+    assert isinstance(found, Found)
+    assert found.value == {"U1", "U2", "U3"}
+    assert desk.client().follower_ids(2) == Unknown("too-many-followers")
+    refused = Desk(says(403, {"message": "Access to this API is not available for your account"}))
+    assert isinstance(refused.client().follower_ids(100), Refused)
+    endless = Desk(says(200, {"userIds": ["U1"], "next": "same"}))
+    assert endless.client().follower_ids(100) == Unknown("too-many-followers")
+    assert len(endless.requests) == 2
+    assert isinstance(Desk(says(200, {"userIds": "U1"})).client().follower_ids(100), Unknown)

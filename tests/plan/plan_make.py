@@ -22,6 +22,7 @@ from audsql.plan.facts import (
     DeliveryFacts,
     ExcludedLinkage,
     Facts,
+    Losses,
     Movement,
     PartFacts,
     RemoteAudienceFacts,
@@ -75,6 +76,7 @@ def make(
     remote: RemoteFacts = ACCOUNT,
     sources: tuple[SourceSummary, ...] = (),
     linkages: tuple[ExcludedLinkage, ...] = (),
+    losses: Losses | None = None,
     now: datetime = NOW,
     state: str | None = None,
     definition: str | None = None,
@@ -100,7 +102,9 @@ def make(
         sources=sources,
         excluded_linkages=linkages,
         uploads={KEY: UploadFacts(KEY, 60, "f1", False, Movement(60, 0))},
-        deliveries={"sale": DeliveryFacts("sale", size or Size(60, 60), (PartFacts(0, bound),), previous)},
+        deliveries={
+            "sale": DeliveryFacts("sale", size or Size(60, 60), (PartFacts(0, bound),), previous, losses=losses)
+        },
         remotes={"shop": remote},
     )
     deliveries = tuple(sorted((one, *others), key=lambda row: row.name))

@@ -148,6 +148,17 @@ def test_what_carries_the_tag_of_another_state():
     assert {one.severity for one in warned} == {"warning"}
 
 
+def test_what_the_state_has_on_record_is_its_own_whatever_its_tag():
+    """A repaired state goes on under a lineage of its own."""
+    before = replace(STANDS, name=tagged("lineage-2", STANDS.id).name)
+    others = (before, tagged("lineage-2", 9))
+    assert other_states({"shop": remote(audiences=others)}, LINEAGE, (MADE,)) == other_states(
+        {"shop": remote(audiences=others[1:])}, LINEAGE
+    )
+    inputs = make(remote=remote(audiences=(before,)), lineage=LINEAGE, records=(MADE,), held={KEY: held()})
+    assert "AUD0809" not in [one.code for one in check(inputs, desired_of(inputs))]
+
+
 def held() -> Held:
     return Held(7, "f1", 60, NOW + timedelta(days=180))
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from plan_make import AT, BUYERS, KEY, MESSAGES, make, source
 
-from audsql.data.engine import LinkageLoss
+from audsql.data.engine import LinkageKept, LinkageLoss
 from audsql.meaning import ir
 from audsql.plan.audiences import Held
 from audsql.plan.definition import content_digest
-from audsql.plan.facts import ExcludedLinkage, Size
+from audsql.plan.facts import ExcludedLinkage, Losses, Size
 from audsql.plan.guard import check
 from audsql.plan.history import HISTORY
 from audsql.plan.meanings import buckets_of, expression_document
@@ -49,6 +49,7 @@ SAID = {"content": content_digest(ir.Delivery("x", "shop", BUYERS, BUYERS, "", (
         "reach": expression_document(BUYERS)}  # fmt: skip
 KEPT = {"removed": (ir.Removed("old", "keep"),)}
 STAFF = ir.leaf(ir.Uploaded("staff"))
+KEPT_ONE = LinkageKept("members", "phone", "user_id", 2)
 LOSS = LinkageLoss("members", "phone", "user_id", 9, 4, 5)
 ONCE = {"at": None}
 EVERY = ir.Every("day", 10, 0)
@@ -143,6 +144,8 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("ids lost in a linkage", {"linkages": (ExcludedLinkage(LOSS, 0),)}, ("AUD0740",)),
     ("people gone from a linkage", {"linkages": (ExcludedLinkage(replace(LOSS, lost=0), 2),)}, ("AUD0741",)),
     ("a linkage that holds all", {"linkages": (ExcludedLinkage(replace(LOSS, lost=0)),)}, ()),
+    ("excluded by one id, kept by another", {"losses": Losses(9, 4, Size(5, 5), (KEPT_ONE,))}, ("AUD1092",)),
+    ("ids lost that are not excluded", {"losses": Losses(9, 4, Size(5, 5))}, ()),
     ("renamed, never sent", {"delivery": ONCE, "occurrences": {"old": (known("old", "cancelled", **SAID),)}}, ()),
     ("sent again, said so", {"delivery": ONCE, "occurrences": {"old": (known("old", **SAID),)},
                              "declared": {"removed": (ir.Removed("old", "keep"),)}}, ()),
@@ -164,7 +167,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("left behind, and given up", {"left_behind": {"old": ("0123",)}, "removed": (
         {"name": "old", "action": "delete", "addresses": ["upload.0123"]},)}, ()),
 ]  # fmt: skip
-WARNINGS = {"AUD0700", "AUD0721", "AUD0723", "AUD0729", "AUD0733", "AUD0740", "AUD0742", "AUD0743"}
+WARNINGS = {"AUD0700", "AUD0721", "AUD0723", "AUD0729", "AUD0733", "AUD0740", "AUD0742", "AUD0743", "AUD1092"}
 
 
 def made(given: dict[str, Any]) -> Any:

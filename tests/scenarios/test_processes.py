@@ -72,7 +72,7 @@ def test_two_applies_at_once_send_once(store, tmp_path):
 def test_a_paused_holder_that_wakes_after_the_take_over_changes_nothing(store, tmp_path):
     """Stopped at a point, its lock ended by force, its work done by another; then it wakes."""
     stopped = 0
-    for point in rotating(POINTS, 20):
+    for point in rotating(POINTS, 10):
         with small(tmp_path / str(point), store) as here:
             process = stopped_at(here, point)
             if not process:
@@ -100,7 +100,7 @@ def test_a_paused_holder_that_wakes_after_the_take_over_changes_nothing(store, t
 
 @pytest.mark.threat("T10")
 def test_a_session_that_the_server_ends_at_any_point_sends_nothing_twice(tmp_path):
-    for point in rotating(POINTS, 20):
+    for point in rotating(POINTS, 10):
         with small(tmp_path / str(point), "postgres") as here:
             process = stopped_at(here, point)
             if not process:
@@ -220,7 +220,7 @@ def test_a_bug_in_the_middle_leaves_what_was_done(point, tmp_path):
 @pytest.mark.threat("T13", "T14")
 def test_an_error_while_syncing_is_not_believed(tmp_path):
     """From the n-th sync on, every one fails: the intent is not durable, so its request does not leave."""
-    for number in rotating(24, 24):
+    for number in rotating(24, 8):
         with small(tmp_path / str(number)) as here:
             inject = f"--inject=fdatasync,fsync:error=EIO:when={number}+"
             command = ["/usr/bin/strace", "-f", "-o", "/dev/null", "--trace=fdatasync,fsync", inject]

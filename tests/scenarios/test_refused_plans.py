@@ -30,7 +30,7 @@ def test_a_large_project_with_one_change_is_cut_off_anywhere_and_converges(tmp_p
     many = "".join(f"audience a{at} = uploaded(buyers) EXCEPT uploaded(u{at % 7})\n" for at in range(AUDIENCES))
     lists = "".join(f'upload u{at} {{ file: "u{at}.txt" id: user_id }}\n' for at in range(7))
     ahead = SPEC.replace("send: card }", "send: card  at: 2026-11-21 10:00 }") + lists + many
-    for point in rotating(24, 24):
+    for point in rotating(24, 12):
         with small(tmp_path / str(point), spec=ahead.split("upload u0")[0]) as here:
             for at in range(7):
                 here.write(f"u{at}.txt", BUYERS[at] + "\n")

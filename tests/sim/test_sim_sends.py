@@ -249,6 +249,7 @@ def test_insight_of_a_days_messages() -> None:
     assert body == {"status": "ready", "apiBroadcast": 200, "apiPush": 1, "apiMulticast": 0, "apiNarrowcast": 0}
 
 
+@pytest.mark.rule("line.followers.ids")
 def test_follower_ids_only_where_they_are_readable() -> None:
     answer = line().get("/v2/bot/followers/ids")
     expected = {"message": "Access to this API is not available for your account"}

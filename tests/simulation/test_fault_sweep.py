@@ -16,7 +16,7 @@ from sweep import (
 from harness import codes
 
 FAULTS = ("drop-response", "refuse", "status:500", "status-after:500", "status:429", "delay:90")
-EVERY = 19
+EVERY = 11
 
 
 def _requests(tmp_path) -> int:

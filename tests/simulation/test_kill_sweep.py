@@ -9,7 +9,7 @@ from store_cases import postgres_location
 from sweep import KILLED, apply_once, apply_until_done, rotating, says_no_changes, scenario, should_receive
 
 # A tenth of the points in `make test`, each day others; all of them with AUDSQL_SWEEP=1.
-STORES = {"sqlite": 18, "postgres": 29}
+STORES = {"sqlite": 9, "postgres": 13}
 
 
 def state_of(store: str, root: Path) -> str:
@@ -44,7 +44,7 @@ def test_killed_at_any_point_and_run_again_everybody_gets_it_once(store, tmp_pat
 @pytest.mark.threat("T01")
 @pytest.mark.scenario(3)
 def test_killed_twice_in_a_row(tmp_path):
-    for point in rotating(45, 23):
+    for point in rotating(45, 15):
         with scenario(tmp_path / str(point)) as here:
             apply_once(here, kill_at=point)
             apply_once(here, kill_at=max(1, point // 2))

@@ -8,7 +8,7 @@ from sweep import KILLED, SPEC, apply_once, apply_until_done, rotating, says_no_
 
 from audsql.session.planning import state_of
 
-EVERY = 15
+EVERY = 12
 AHEAD = delivery("(clicked(msg42) AND gender(female)) OR (purchased(A) AND area(tokyo))", "at: 2026-11-21 10:00")
 MOVED = "\nmoved sale_a -> sale_b\n"
 

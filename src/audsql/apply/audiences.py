@@ -9,7 +9,7 @@ leave is never overlooked (specs/operations.md).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -28,6 +28,7 @@ from audsql.line.outcome import Accepted, Found, Limited, Refused, WriteOutcome
 from audsql.plan.audiences import upload_action
 from audsql.plan.facts import RemoteAudienceFacts
 from audsql.plan.tags import Tag, audience_name, chunk_description, parse_chunk
+from audsql.records import dataclass
 
 __all__ = ["Ready", "delete_released", "ensure_line_audience", "ensure_upload", "release", "wait_until_ready"]
 
@@ -295,11 +296,14 @@ def ensure_line_audience(
             else context.put("line_audience.needed", replace(row, needed_by=needed_by))
         )
     state = context.state()
-    generation = max((r.generation for r in state.generations(address)), default=0) + 1
+    # A tag stands for one send's audience: one that was asked for of another send may still turn up.
+    same = row is not None and row.remote_id is None and row.attributes.get("request_id") == request_id
+    unmade = row if same else None
+    generation = unmade.generation if unmade else max((r.generation for r in state.generations(address)), default=0) + 1
     name = audience_name(audience.label, Tag.of(state.lineage, audience.key, generation))
     fresh = Resource(
         address, generation, audience.account, audience.kind, "creating", name, audience.key, needed_by=needed_by,
-        attributes={"request_id": request_id},
+        attributes={"request_id": request_id}, stamp=unmade.stamp if unmade else UNSTORED,
     )  # fmt: skip
     return _make_line_audience(context, audience, fresh, request_id)
 
@@ -312,19 +316,29 @@ def _make_line_audience(context: Context, audience: LineAudience, row: Resource,
             adopted = replace(row, remote_id=existing.id, name=existing.name, expires_at=existing.expires_at)
             return context.put("line_audience.adopted", adopted)
         context.say("audience_create", label=audience.label, kind=audience.kind)
+        row, operation = _asking_line(context, row)
         if audience.kind == "CLICK":
-            call = lambda: client.create_click(row.name, request_id, audience.url)  # noqa: E731
+            call = partial(client.create_click, row.name, request_id, audience.url)
         else:
-            call = lambda: client.create_impression(row.name, request_id)  # noqa: E731
+            call = partial(client.create_impression, row.name, request_id)
         outcome = context.request("line_audience.create", call)
         if isinstance(outcome, Accepted) and outcome.audience_id is not None:
             expires = client.now() + timedelta(days=AUDIENCE_LIFETIME_DAYS)
-            return context.put("line_audience.created", replace(row, remote_id=outcome.audience_id, expires_at=expires))
+            made = replace(row, remote_id=outcome.audience_id, expires_at=expires)
+            done = replace(operation, state="done", remote_id=outcome.audience_id)
+            return context.write("line_audience.created", made, done)[0]  # type: ignore[return-value]
         if isinstance(outcome, Refused) and "REQUEST_NOT_FOUND" in outcome.codes:
             return None
         if not (isinstance(outcome, Refused) and "AUDIENCE_GROUP_REQUESTID_DUPLICATE" in outcome.codes):
             _refused_or_wait(context, row, outcome)
     raise Stop(4, (error("AUD0862", None, account=row.account),))
+
+
+def _asking_line(context: Context, row: Resource) -> tuple[Resource, AudienceOperation]:
+    """Recorded before the request leaves: what it makes is known for ours even if no later run needs it any more."""
+    wanted = AudienceOperation(row.address, row.generation, "create", "intent", row.account, row.name, 0, 0)
+    stored = context.write("line_audience.create.intent", row, context.audience_operation(wanted))
+    return stored[0], stored[1]  # type: ignore[return-value]
 
 
 def _retargeting(context: Context, audience: LineAudience, request_id: str) -> RemoteAudienceFacts | None:

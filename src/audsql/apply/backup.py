@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from audsql.apply.door import Door
@@ -20,6 +19,7 @@ from audsql.apply.state import FORMAT_VERSION
 from audsql.apply.store import StoreFailed
 from audsql.apply.verified import verify_content
 from audsql.diag import Diagnostic, error
+from audsql.records import dataclass
 
 __all__ = [
     "KIND",

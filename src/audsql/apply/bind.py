@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from audsql.apply.losing import losses_of
 from audsql.apply.state import KnownSize, Occurrence, Resource, State, parse_time
 from audsql.apply.world import (
     World,
@@ -41,6 +42,7 @@ from audsql.plan.facts import (
 )
 from audsql.plan.meanings import expression_of
 from audsql.plan.occurrence import Known
+from audsql.records import dataclass
 
 __all__ = [
     "ERASED",
@@ -156,8 +158,8 @@ def approved_at(row: Occurrence) -> datetime | None:
     return parse_time(str(text)) if text else None
 
 
-def applied_meanings(state: State) -> dict[str, Expression]:
-    """The sets of audiences and deliveries as they were applied last, by address (`audience.vip`).
+def applied_meanings(state: State, now: Mapping[str, Expression] | None = None) -> dict[str, Expression]:
+    """The sets of audiences and deliveries as they were applied last, by address (`audience.vip`). `now`: as they are.
 
     What is not remembered, or was written by a later version, is left out.
     """
@@ -166,7 +168,7 @@ def applied_meanings(state: State) -> dict[str, Expression]:
         document = row.attributes.get("meaning")
         if document and row.name.startswith(("audience.", "delivery.")):
             with suppress(ValueError):
-                found[row.name] = expression_of(document)
+                found[row.name] = expression_of(document, (now or {}).get(row.name))
     return found
 
 
@@ -226,8 +228,10 @@ def bind(
     as_of: datetime,
     as_of_given: bool,
     now: datetime,
+    friends: Mapping[str, frozenset[str]] | None = None,
 ) -> tuple[Bound | None, tuple[Diagnostic, ...]]:
-    """Evaluate everything a plan shows. `active`: the deliveries that still have something to do."""
+    """Evaluate everything a plan shows. `active`: the deliveries that still have something to do; `friends`: who they
+    are, by account, of the accounts that may read it."""
     audience_atoms = {atom.key: atom for one in project.audiences for atom in own_atoms(one.expression)}
     needed = {atom.key: atom for atom in atoms_needed(active, program)} | audience_atoms
     world, diagnostics = as_found(engine, tuple(needed[key] for key in sorted(needed)), as_of)
@@ -240,7 +244,6 @@ def bind(
     subtracted = exclusions(active)
     parts = with_parts(needed.values())
     excluded = {read_from(part) for part in parts if part.key in subtracted.subtracted | subtracted.mixed}
-    sizes = {row.name: row for row in state.sizes}
     facts = Facts(
         as_of=as_of,
         as_of_given=as_of_given,
@@ -250,14 +253,10 @@ def bind(
             for _, found in sorted(world.materialised.sources.items())
         ),
         uploads=uploads,
-        audiences=tuple(
-            replace(
-                _audience(engine, sizes.get(f"audience.{one.name}"), world, one.name, one.expression),
-                linkage=linkage_loss(one.expression, world.materialised),
-            )
-            for one in project.audiences
-        ),
-        deliveries={one.name: _delivery(engine, state, world, one, project) for one in deliveries.values()},
+        audiences=_audiences(engine, project, state, world),
+        deliveries={
+            one.name: _delivery(engine, state, world, one, project, friends or {}) for one in deliveries.values()
+        },
         remotes=remotes,
         excluded_linkages=tuple(
             _excluded_linkage(engine, world, one) for one in excluded_linkages(active, tuple(needed.values()))
@@ -314,17 +313,27 @@ def _sized(engine: Engine, world: World, expression: Expression) -> tuple[Size, 
     return Size(engine.count(least), engine.count(most)), most
 
 
-def _audience(engine: Engine, row: KnownSize | None, world: World, name: str, expression: Expression) -> AudienceFacts:
-    """`row`: what the last apply remembered of it."""
+def _audiences(engine: Engine, project: Project, state: State, world: World) -> tuple[AudienceFacts, ...]:
+    rows = {row.name: row for row in state.sizes}
+    # One after the other: not all sets of the last apply are in memory at a time.
+    kept = engine.loaded([f"audience.{one.name}" for one in project.audiences])
+    return tuple(
+        _audience(engine, world, one.name, one.expression, rows.get(address), people)
+        for one, (address, people) in zip(project.audiences, kept, strict=True)
+    )
+
+
+def _audience(
+    engine: Engine, world: World, name: str, expression: Expression, row: KnownSize | None, before: People | None
+) -> AudienceFacts:
+    """`row` and `before`: what the last apply remembered of it."""
     size, now = _sized(engine, world, expression)
-    if row is None:
-        return AudienceFacts(name, size)
-    previous = _previous(row)
-    before = engine.load(f"audience.{name}")
-    if before is None:
-        return AudienceFacts(name, size, previous)
+    linkage = linkage_loss(expression, world.materialised)
+    previous = None if row is None else _previous(row)
+    if row is None or before is None:
+        return AudienceFacts(name, size, previous, linkage=linkage)
     entering, leaving = engine.delta(before, now)
-    return AudienceFacts(name, size, previous, Movement(engine.count(entering), engine.count(leaving)))
+    return AudienceFacts(name, size, previous, Movement(engine.count(entering), engine.count(leaving)), linkage)
 
 
 def _previous(row: KnownSize) -> Size:
@@ -333,7 +342,12 @@ def _previous(row: KnownSize) -> Size:
 
 
 def _delivery(
-    engine: Engine, state: State, world: World, compiled: CompiledDelivery, project: Project
+    engine: Engine,
+    state: State,
+    world: World,
+    compiled: CompiledDelivery,
+    project: Project,
+    friends: Mapping[str, frozenset[str]],
 ) -> DeliveryFacts:
     size = _size(engine, world, compiled.reach)
     delivery = project.delivery(compiled.name)
@@ -352,7 +366,9 @@ def _delivery(
         parts.append(PartFacts(send.part, None if people is None else engine.count(people), members))
     row = state.size(f"delivery.{compiled.name}")
     linkage = linkage_loss(compiled.reach, world.materialised)
-    return DeliveryFacts(compiled.name, size, tuple(parts), None if row is None else _previous(row), linkage)
+    known = friends.get(compiled.account)
+    losses = None if delivery is None else losses_of(engine, world, delivery.to, compiled.reach, known)
+    return DeliveryFacts(compiled.name, size, tuple(parts), None if row is None else _previous(row), linkage, losses)
 
 
 def _source(

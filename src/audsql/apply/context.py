@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from audsql.data.engine import Engine
 from audsql.diag import Diagnostic
 from audsql.line.client import LineClient
 from audsql.meaning.ir import Project
+from audsql.records import dataclass
 
 __all__ = ["LEASE_SECONDS", "Context", "Options", "Stop"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,6 +14,7 @@ from audsql.apply.fuse import Passed, limit_of, own_bound
 from audsql.apply.guards import Guarded, Held, guarded, in_order
 from audsql.apply.moved import Moved, begin, moved, stays_clear
 from audsql.apply.sends import (
+    CUT_ELSEWHERE,
     Part,
     PartState,
     conclude,
@@ -44,6 +44,7 @@ from audsql.line.recipient import (
     recipient_json,
 )
 from audsql.meaning.ir import Delivery, land
+from audsql.records import dataclass
 
 __all__ = ["deliver"]
 
@@ -109,7 +110,7 @@ def _made(making: _Making, send: Send) -> list[PartState]:
             why = error("AUD0867", None, delivery=occurrence.name, part=send.part + 1)
             known = _known_parts(context, occurrence, send)
             return [*(_closed(context, occurrence, one, "moved", why) for one in known), "missed"]
-        return [send_part(context, occurrence, part) for part in parts]
+        return list(_one_after_the_other(context, occurrence, parts))
     if isinstance(send, Broadcast):
         body = broadcast_body(making.messages, not making.delivery.notification)
         return [send_part(context, occurrence, Part(send.part, "broadcast", body))]
@@ -118,6 +119,19 @@ def _made(making: _Making, send: Send) -> list[PartState]:
         evidence = "guard" if part.code == "AUD0868" else "bound"
         return [_closed(context, occurrence, Part(send.part, "narrowcast", b""), evidence, part)]
     return [] if part is None else [send_part(context, occurrence, part)]
+
+
+def _one_after_the_other(context: Context, occurrence: Occurrence, parts: Sequence[Part]) -> Iterator[PartState]:
+    """The requests of one list, until it is seen that a state that is lost cut it before."""
+    cut = False
+    for part in parts:
+        if cut:
+            why = error("AUD0867", None, delivery=occurrence.name, part=part.part + 1)
+            yield _closed(context, occurrence, part, "moved", why)
+            continue
+        yield send_part(context, occurrence, part)
+        known = known_operation(context, occurrence, part.part, part.chunk)
+        cut = known is not None and known.evidence == CUT_ELSEWHERE
 
 
 def _is_open(context: Context, occurrence: Occurrence, send: Send) -> bool:

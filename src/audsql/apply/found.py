@@ -6,7 +6,7 @@ Reads LINE and writes rows of the state; nothing at LINE is changed (specs/opera
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from audsql.apply.state import Resource, State
@@ -14,6 +14,7 @@ from audsql.compile.program import Program
 from audsql.plan.drift import Record, names_allowed
 from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts
 from audsql.plan.tags import Tag
+from audsql.records import dataclass
 
 __all__ = ["Remembered", "line_counts", "records_of", "refreshed"]
 

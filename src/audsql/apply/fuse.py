@@ -5,8 +5,6 @@ Rules `apply.send.fuse` and `apply.send.sum` of specs/operations.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from audsql.apply.context import Context
 from audsql.apply.sends import newest
 from audsql.apply.state import Occurrence
@@ -14,6 +12,7 @@ from audsql.apply.world import World
 from audsql.compile.program import Multicast, Narrowcast, Send
 from audsql.line.recipient import Limit
 from audsql.meaning.ir import Delivery
+from audsql.records import dataclass
 
 __all__ = ["Passed", "limit_of", "own_bound", "reached"]
 

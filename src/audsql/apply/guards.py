@@ -9,7 +9,6 @@ that the earlier send reached nobody; and where neither holds, the later send is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from audsql.apply.context import Context
 from audsql.apply.sends import is_open, known_operation
@@ -17,6 +16,7 @@ from audsql.apply.state import Occurrence, Operation
 from audsql.compile.bind import without_empty
 from audsql.compile.program import CompiledDelivery, Narrowcast, RedeliveryLeaf, Send, recipient_leaves
 from audsql.compile.trees import leaf_key
+from audsql.records import dataclass
 
 __all__ = ["Guarded", "Held", "guarded", "guards_of", "in_order"]
 

@@ -13,12 +13,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from audsql.apply.state import iso_time, parse_time
 from audsql.plan.document import canonical
+from audsql.records import dataclass
 
 __all__ = [
     "Change",

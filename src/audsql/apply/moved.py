@@ -7,7 +7,7 @@ remembered, and a later send leaves only if nobody who moved can be in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from audsql.apply.context import Context
 from audsql.apply.state import Occurrence
@@ -16,6 +16,7 @@ from audsql.compile.bounds import TooMany, bounds
 from audsql.compile.program import Narrowcast
 from audsql.data.engine import Engine, People
 from audsql.meaning.ir import Expression, land, leaf, lor
+from audsql.records import dataclass
 
 __all__ = ["Moved", "begin", "moved", "stays_clear"]
 

@@ -7,7 +7,7 @@ An occurrence keeps the name that it was first approved under for good, since it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from audsql.apply.state import KnownSize, Occurrence, Resource, State
@@ -17,6 +17,7 @@ from audsql.compile.project import compile_project
 from audsql.meaning import ir
 from audsql.meaning.renames import retold
 from audsql.plan.definition import accepted_definitions
+from audsql.records import dataclass
 
 __all__ = ["Followed", "followed", "left_behind", "moved_sizes", "settled_rows", "settlements", "under_new_names"]
 
@@ -154,6 +155,8 @@ def under_new_names(
     applied: Mapping[str, ir.Expression], moves: Sequence[Mapping[str, Any]]
 ) -> dict[str, ir.Expression]:
     """Sets by address, of the deliveries that moved and in all that speaks of them."""
+    if not moves:
+        return dict(applied)
     names = {str(move["from"]): str(move["to"]) for move in moves}
     renames = {("delivery", old): new for old, new in names.items()}
     addresses = {f"delivery.{old}": f"delivery.{new}" for old, new in names.items()}

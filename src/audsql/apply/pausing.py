@@ -7,7 +7,6 @@ up anew before each request that sends (specs/operations.md, `operate.pause`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,6 +14,7 @@ from audsql.apply.context import Context
 from audsql.apply.state import Occurrence, Resolution, State
 from audsql.diag import Diagnostic, error, warning
 from audsql.meaning.ir import Project
+from audsql.records import dataclass
 
 __all__ = [
     "Pause",

@@ -7,7 +7,6 @@ are one decision, whatever becomes of sessions and advisory locks (specs/state.m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -19,6 +18,7 @@ from audsql.apply.store import StoreFailed
 from audsql.apply.verified import verify_content
 from audsql.data.keys import Keys
 from audsql.diag import Diagnostic, error
+from audsql.records import dataclass
 
 if TYPE_CHECKING:
     import psycopg

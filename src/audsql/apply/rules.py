@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from audsql.apply.state import (
     OPERATION_FINAL,
@@ -26,12 +28,13 @@ _LISTS_PEOPLE = frozenset({"multicast", "push"})
 _SENDABLE = frozenset({"pending", "intent"})
 
 
-def check_row(before: Row | None, after: Row) -> None:
-    """Raise RuleBroken where `after` may not replace `before` (None: it is new).
+def check_row(before: Row | None, after: Row, content: Mapping[str, Any] | None = None) -> None:
+    """Raise RuleBroken where `after` may not replace `before` (None: it is new). `content`: its `row_content`, where
+    that is at hand.
 
     Rules state.privacy, state.operation.final, state.operation.once, state.operation.body of specs/state.md.
     """
-    _check_privacy(after)
+    _check_privacy(after, row_content(after) if content is None else content)
     if isinstance(after, Operation):
         _check_body(after)
         if isinstance(before, Operation):
@@ -45,11 +48,10 @@ def check_removal(row: Row) -> None:
         raise RuleBroken(f"a {type(row).__name__} is never removed")
 
 
-def _check_privacy(row: Row) -> None:
-    content = row_content(row)
+def _check_privacy(row: Row, content: Mapping[str, Any]) -> None:
     if isinstance(row, Occurrence):
         # The author's own message texts: what stands in them is the author's.
-        del content["document"]
+        content = {name: value for name, value in content.items() if name != "document"}
     if _USER_ID.search(canonical(content).decode("utf-8", "surrogatepass")):
         raise RuleBroken(f"a {type(row).__name__} holds the id of a person")
 

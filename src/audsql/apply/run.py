@@ -7,7 +7,7 @@ time, then releases, then lazy deletions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -59,6 +59,7 @@ from audsql.plan.history import split_documents
 from audsql.plan.meanings import buckets_of, storable
 from audsql.plan.plan import Desired, Wanted, bot_digest, desired
 from audsql.plan.quiet import quiets_of, window_end
+from audsql.records import dataclass
 
 __all__ = ["carry_out", "execute", "remember", "renew_pins", "run_due"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ from audsql.apply.state import (
 )
 from audsql.apply.store import Held
 from audsql.plan.document import canonical
+from audsql.records import dataclass
 
 __all__ = ["REPAIRED", "Lost", "Salvaged", "is_of", "is_sound", "last_lease", "lease_of", "salvaged"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -20,8 +20,10 @@ from audsql.apply.window import end_of_window, quiet_now
 from audsql.diag import error
 from audsql.line.client import SendKind
 from audsql.line.outcome import Accepted, AlreadyAccepted, Found, Limited, Refused, SendOutcome, Unknown
+from audsql.records import dataclass
 
 __all__ = [
+    "CUT_ELSEWHERE",
     "Part",
     "PartState",
     "conclude",
@@ -39,6 +41,9 @@ __all__ = [
     "settle_late",
 ]
 
+CUT_ELSEWHERE = "cut_elsewhere"
+"""Evidence: LINE took one of several requests of a list before this state ever made it. A state that is lost cut that
+list, in other places if it was another list: whoever is near a cut would get the message twice or not at all."""
 # A request may take this long in all; none is begun that could arrive after the window.
 REQUEST_SECONDS = 60
 PROGRESS_POLL_SECONDS = (2, 5, 10, 20, 30, 60)
@@ -189,6 +194,8 @@ def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: P
         before = operation
         operation = _asking(context, operation)
         outcome = _attempt(context, occurrence, operation, part.kind, body)
+        if isinstance(outcome, AlreadyAccepted) and operation.chunks > 1 and is_open(before):
+            return give_up(context, operation, CUT_ELSEWHERE)
         if _nothing_happened(outcome):
             # Whether it had left before is as open as it was.
             operation = context.put("send.unsent", replace(operation, attributes=before.attributes))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -248,8 +248,9 @@ class SqlStore:
         before = _current(db, row)
         if isinstance(item, Removal):
             return None, _remove(db, row)
-        check_row(before, row)
-        if before is not None and _same(db, before, row):
+        content = row_content(row)
+        check_row(before, row, content)
+        if before is not None and _same(db, before, row, content):
             return before, None
         stamp = _next_stamp(before, now, self._new_id)
         return _store(db, before, replace(row, stamp=stamp))
@@ -292,9 +293,11 @@ def _new_body(db: Door, row: Row) -> bytes | None:
     return stored
 
 
-def _same(db: Door, before: Row, after: Row) -> bool:
+def _same(db: Door, before: Row, after: Row, content: Mapping[str, Any]) -> bool:
+    if row_state(before) != row_state(after):
+        return False
     same_body = not isinstance(after, Operation) or after.body in (None, _stored_body(db, before))
-    return same_body and row_content(before) == row_content(after)
+    return same_body and row_content(before) == content
 
 
 def _next_stamp(before: Row | None, now: datetime, new_id: Callable[[], str]) -> Stamp:

@@ -11,11 +11,12 @@ people stand as a size and a keyed fingerprint.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from audsql.plan.document import digest_of
+from audsql.records import dataclass
 
 __all__ = [
     "FIRST_FORMAT",
@@ -413,18 +414,23 @@ def row_state(row: Row) -> str | None:
 
 def row_content(row: Row) -> dict[str, Any]:
     """A row as a JSON object, without its stamp and without a request body."""
-    names = row.__dataclass_fields__
-    return {name: _plain(getattr(row, name)) for name in names if name not in ("stamp", "body")}
+    return {name: _plain(getattr(row, name)) for name in _CONTENT_NAMES[type(row)]}
+
+
+_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def _plain(value: Any) -> Any:
+    # Most values are of these types exactly; the rest is told apart by what it can do.
+    if type(value) in _SCALARS:
+        return value
     match value:
-        case datetime():
-            return iso_time(value)
-        case Mapping():
+        case dict() | Mapping():
             return {str(key): _plain(item) for key, item in value.items()}
         case tuple() | list():
             return [_plain(item) for item in value]
+        case datetime():
+            return iso_time(value)
         case None | bool() | int() | float() | str():
             return value
         case _:
@@ -442,6 +448,9 @@ _KINDS: dict[str, tuple[type[Row], str]] = {
     "size": (KnownSize, "sizes"),
 }
 _KIND_OF = {made: kind for kind, (made, _) in _KINDS.items()}
+_CONTENT_NAMES = {
+    made: tuple(name for name in made.__dataclass_fields__ if name not in ("stamp", "body")) for made in _KIND_OF
+}
 _TIMES = frozenset({"at", "created_at", "ended_at", "expires_at", "not_after", "not_before"})
 
 

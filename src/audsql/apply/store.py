@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ from audsql.apply.journal import Event
 from audsql.apply.state import Resolution, Row, State, iso_time
 from audsql.data.keys import Keys
 from audsql.diag import Diagnostic, error, warning
+from audsql.records import dataclass
 
 __all__ = [
     "Held",

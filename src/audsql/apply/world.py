@@ -9,7 +9,7 @@ excluded then or is excluded now stays out (specs/operations.md).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from audsql.compile.cofactor import moving
@@ -19,6 +19,7 @@ from audsql.data.exclusions import empty_exclusions
 from audsql.diag import Bag, Diagnostic, error, has_errors
 from audsql.meaning.ir import Atom, Expression, Mapped, Project, atoms_of
 from audsql.meaning.lineage import read_from, sources_of, with_parts
+from audsql.records import dataclass
 
 __all__ = [
     "Polarity",

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
 from audsql.diag import Fact
+from audsql.records import dataclass
 
 __all__ = [
     "LANGUAGES",
@@ -108,7 +108,11 @@ def entry(code: str) -> Entry:
 
 
 def _document(name: str) -> dict[str, Any]:
-    return tomllib.loads(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))
+    return tomllib.loads(_text(name))
+
+
+def _text(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _texts(table: Mapping[str, Any]) -> Texts:
@@ -131,10 +135,19 @@ def _words() -> dict[str, Any]:
     return _document("words.toml")
 
 
+@cache
+def _words_of(language: str) -> dict[str, Any]:
+    """The short words of one language: a half of the file that reads by itself, at half the cost."""
+    text = _text("words.toml")
+    _, _, rest = f"\n{text}".partition(f"\n[{language}]\n")
+    found: dict[str, Any] = tomllib.loads(re.split(r"^\[\w+\]$", rest, maxsplit=1, flags=re.MULTILINE)[0])
+    return found
+
+
 def word(key: str, language: str, **facts: Fact) -> str:
     """A short text of the views, by its dotted key; English where the language lacks it."""
-    for table in (_words().get(language, {}), _words()["en"]):
-        found: Any = table
+    for one in (language, "en"):
+        found: Any = _words_of(one)
         for part in key.split("."):
             found = found.get(part) if isinstance(found, dict) else None
         if isinstance(found, str):
@@ -144,7 +157,7 @@ def word(key: str, language: str, **facts: Fact) -> str:
 
 def kind_word(kind: str, language: str) -> str | None:
     """What a kind of statement is called (`split`, `delivery`); None for another word."""
-    table = _words().get(language, _words()["en"])["kind"]
+    table = (_words_of(language) or _words_of("en"))["kind"]
     found = table.get(kind)
     return found if isinstance(found, str) and kind.islower() else None
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 import signal
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ import click
 
 from audsql import __version__
 from audsql.cli.console import make_console, prepare_streams, report, say
-from audsql.cli.exits import Code
+from audsql.cli.exits import Code, code_of
 
 if TYPE_CHECKING:
     from audsql.diag import Diagnostic
@@ -33,13 +35,16 @@ _COMMANDS: Mapping[str, str] = {
     "erase": "erase",
     "eval": "evaluate",
     "explain": "explain",
+    "export": "export",
     "fmt": "fmt",
     "graph": "graph",
     "history": "history",
     "import": "import_",
     "init": "init",
     "lint": "lint",
+    "lint-upload": "lint_upload",
     "lock": "lock",
+    "overlap": "overlap",
     "pause": "pause",
     "plan": "plan",
     "report": "report",
@@ -64,8 +69,6 @@ class Refusal(click.ClickException):
         self, diagnostics: Sequence[Diagnostic], sources: SourceMap | None = None, code: int | None = None
     ) -> None:
         super().__init__("")
-        from audsql.cli.exits import code_of
-
         self.diagnostics = tuple(diagnostics)
         self.sources = sources
         self.code = code if code is not None else int(code_of(diagnostics))
@@ -117,7 +120,8 @@ def run(arguments: Sequence[str]) -> int:
     prepare_streams()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        result = group.main(args=list(arguments), prog_name="audsql", standalone_mode=False)
+        with _watched(arguments):
+            result = group.main(args=list(arguments), prog_name="audsql", standalone_mode=False)
     except Refusal as refusal:
         report(make_console(_language(arguments)), refusal.diagnostics, refusal.sources)
         return refusal.code
@@ -136,10 +140,19 @@ def run(arguments: Sequence[str]) -> int:
 
         if isinstance(problem, EngineFailure):
             report(make_console(_language(arguments)), [problem.diagnostic])
-            return Code.ERROR
+            return code_of([problem.diagnostic])
         report(make_console(_language(arguments)), [_bug(problem)])
         return Code.BUG
     return result if isinstance(result, int) else Code.DONE
+
+
+def _watched(arguments: Sequence[str]) -> AbstractContextManager[None]:
+    """Where a person looks on, how far reading is; elsewhere nothing is imported for it."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from audsql.cli.progress import watched
+
+    return watched(arguments, _language(arguments))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

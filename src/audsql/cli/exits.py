@@ -32,6 +32,7 @@ _USAGE = frozenset(
     {
         "AUD0082",
         "AUD0083",
+        "AUD0085",
         "AUD0015",
         "AUD0020",
         "AUD0021",
@@ -42,17 +43,20 @@ _USAGE = frozenset(
         "AUD0052",
         "AUD0652",
         "AUD0690",
+        "AUD0092",
         "AUD0885",
         "AUD0811",
         "AUD0813",
         "AUD0814",
         "AUD0815",
         "AUD0864",
+        "AUD1087",
+        "AUD1089",
     }
 )
 _REFUSED_PREFIX = "AUD07"
 # A plan that was altered, is spent or stale, or is not the expected one.
-_REFUSED = frozenset({"AUD0622", "AUD0623", "AUD0624", "AUD0625", "AUD0626", "AUD0651"})
+_REFUSED = frozenset({"AUD0622", "AUD0623", "AUD0624", "AUD0625", "AUD0626", "AUD0651", "AUD1088"})
 
 
 def code_of(diagnostics: Iterable[Diagnostic]) -> Code:

@@ -204,11 +204,17 @@ def format_option(*choices: str) -> Callable[[Function], Function]:
     return decorate
 
 
-def open_project(project: Path, env: str | None, lang: str | None) -> tuple[Any, Console]:
-    """The opened project and the console in its language; a folder that is no project is refused."""
+def open_project(
+    project: Path, env: str | None, lang: str | None, *, meaning_only: bool = False
+) -> tuple[Any, Console]:
+    """The opened project and the console in its language; a folder that is no project is refused.
+
+    `meaning_only`: no further expression will be read in it.
+    """
     from audsql import session
 
-    opened = session.open_project(project, env, variables=given_variables())
+    opener = session.open_meaning if meaning_only else session.open_project
+    opened = opener(project, env, variables=given_variables())
     if opened.config is None:
         raise Refusal(opened.diagnostics, texts_of(opened))
     return opened, make_console(lang, opened.config.language)

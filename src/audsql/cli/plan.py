@@ -62,7 +62,7 @@ def command(
         given = {"--as-of": as_of, "--out": out, "--prune": prune, "--format markdown": output_format == "markdown"}
         refuse_beside_refresh(given)
     refuse_beside_offline(offline, base, {"--as-of": as_of, "--prune": prune, "--refresh-only": refresh_only})
-    opened, console = open_project(project, env, lang)
+    opened, console = open_project(project, env, lang, meaning_only=not (offline or refresh_only))
     if offline:
         ctx.exit(show_offline(opened, base, output_format, out, console))
     if refresh_only:

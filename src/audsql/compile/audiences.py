@@ -7,11 +7,11 @@ and everything else is found by its name. Each send of a delivery has clicks, op
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from audsql.compile.program import AnyOf, AudienceLeaf, LineAudience, Recipient, RedeliveryLeaf
 from audsql.meaning import ir
 from audsql.meaning.words import atom_words
+from audsql.records import dataclass
 
 __all__ = ["Named", "Parts", "named", "refers_to"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from audsql.compile import cofactor, decision
 from audsql.compile.cofactor import Split, express
@@ -14,6 +15,7 @@ __all__ = ["TooMany", "bounds"]
 TooMany = cofactor.TooMany
 
 
+@lru_cache(maxsize=8_192)
 def bounds(expression: ir.Expression) -> tuple[ir.Expression, ir.Expression | None]:
     """(low, high): own-only expressions between which the set lies, whatever LINE holds.
 

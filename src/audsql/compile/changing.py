@@ -9,7 +9,6 @@ an earlier one excludes who got that one, by LINE's own receipt.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from audsql.compile import decision
 from audsql.compile.cofactor import Split, Way
@@ -18,6 +17,7 @@ from audsql.compile.trees import Tree
 from audsql.compile.uploads import Encoding
 from audsql.line.limits import RECIPIENT_LEAVES_MAX
 from audsql.meaning import ir
+from audsql.records import dataclass
 
 __all__ = ["Guards", "Target", "guarded", "guards_of", "ordered", "targets_of"]
 

@@ -9,7 +9,7 @@ a send's filter, and the ways to reach one of them are that send's recipients.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 
 from audsql.compile import decision
 from audsql.compile.decision import Space
@@ -17,6 +17,7 @@ from audsql.compile.least import Least
 from audsql.compile.shape import Rail, literals_of, normal, residual
 from audsql.meaning import ir
 from audsql.meaning.algebra import certain_facts
+from audsql.records import dataclass
 
 __all__ = ["ATOMS_MAX", "CELLS_MAX", "Moving", "Split", "TooMany", "Way", "express", "facts_of", "moving", "split"]
 
@@ -214,6 +215,7 @@ class Moving:
 _STILL = Moving(frozenset(), frozenset(), frozenset())
 
 
+@lru_cache(maxsize=8_192)
 def moving(expression: ir.Expression) -> Moving:
     """Which own atoms an expression only grows with, and only shrinks with, whatever the others are: a list in
     `(a EXCEPT list) EXCEPT (b EXCEPT list)` is only subtracted. A bucket depends on no data."""
@@ -253,12 +255,13 @@ def facts_of(space: Space, atoms: Iterable[ir.Atom], levels: Mapping[Rail, int],
     Facts that a send may break by the time it is made are no facts (specs/compile.md, `compile.moving`).
     """
     chosen = tuple(atoms)
+    clicks = {atom.key for atom in chosen if isinstance(atom, ir.Clicked)}
     truths = {atom.key: decision.variable(space, levels[(atom.key, True)]) for atom in chosen}
     implications, exclusions = _pairs(chosen)
     return _constrain(
         space,
         truths,
-        [pair for pair in implications if not moved.breaks_implication(*pair)],
+        [pair for pair in implications if not clicks.issuperset(pair) and not moved.breaks_implication(*pair)],
         [pair for pair in exclusions if not moved.breaks_exclusion(*pair)],
     )
 

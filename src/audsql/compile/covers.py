@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from audsql.compile import formula
 from audsql.compile.cofactor import CELLS_MAX, Split, Way
@@ -14,6 +14,7 @@ from audsql.compile.trees import TooWide, Tree, width_of, with_uploads
 from audsql.compile.uploads import Encoding, Words, encodings, fewest, four_uploads, swapped, written_code
 from audsql.line.limits import RECIPIENT_LEAVES_MAX
 from audsql.meaning import ir
+from audsql.records import dataclass
 
 __all__ = ["Cover", "best_cover"]
 

@@ -8,7 +8,9 @@ atoms first, then attributes, then own atoms, and reads the cofactors off the le
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from audsql.records import dataclass
 
 __all__ = [
     "FALSE",

@@ -9,10 +9,11 @@ machine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from audsql.compile.formula import Formula, Literal, Truth, columns, join
+from audsql.records import dataclass
 
 __all__ = ["VARIABLES_MAX", "Answer", "at_least", "search"]
 

@@ -8,7 +8,7 @@ keeps room for a leaf that excludes each earlier one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from audsql.compile import decision, formula
 from audsql.compile.cofactor import Split, Way
@@ -25,6 +25,7 @@ from audsql.compile.trees import (
 )
 from audsql.compile.uploads import Encoding
 from audsql.line.limits import RECIPIENT_LEAVES_MAX
+from audsql.records import dataclass
 
 __all__ = ["Bench", "Work", "guards", "split_line", "split_own", "whole"]
 

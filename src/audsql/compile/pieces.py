@@ -8,7 +8,7 @@ by LINE's own receipt, and keeps room for that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from audsql.compile import decision, formula
 from audsql.compile.cofactor import Split, Way
@@ -19,6 +19,7 @@ from audsql.compile.trees import TooWide, Tree, renumbered, states_of, task_of, 
 from audsql.compile.uploads import Encoding, cell_function, own_expression
 from audsql.line.limits import RECIPIENT_LEAVES_MAX
 from audsql.meaning import ir
+from audsql.records import dataclass
 
 __all__ = ["Pack", "Piece", "by_receipts", "by_uploads", "encoding_of", "too_wide", "trees_of"]
 

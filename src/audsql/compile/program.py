@@ -6,10 +6,10 @@ function of own data need the same upload, whatever it is called.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from audsql.meaning.ir import Expression
+from audsql.records import dataclass
 
 __all__ = [
     "AgeBetween",

@@ -10,12 +10,13 @@ pieces. Where one state satisfies all literals there is one piece to each rest, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import combinations
 
 from audsql.compile import decision
 from audsql.compile.decision import Space, SpaceFull
 from audsql.compile.least import Least, LeastReason
+from audsql.records import dataclass
 
 __all__ = ["Filters", "Price", "fewest", "lowered", "pieces", "raised"]
 

@@ -7,7 +7,7 @@ leaves; a filter holds no negation that the author did not write; nobody unknown
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import TypeGuard
 
@@ -40,6 +40,7 @@ from audsql.line.limits import FILTER_LEAVES_MAX, RATES, RECIPIENT_LEAVES_MAX
 from audsql.meaning import ir
 from audsql.meaning.minimal import minimal
 from audsql.meaning.words import Arms, Verbs, atom_words, to_words
+from audsql.records import dataclass
 from audsql.source import Span
 
 __all__ = ["Compiled", "compile_one", "compile_shown", "split_of", "working_of"]

@@ -7,7 +7,6 @@ no cell has, and line assignments that certain facts exclude, are left open: nob
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from audsql.compile import decision, exact, formula
@@ -17,6 +16,7 @@ from audsql.compile.least import Least
 from audsql.compile.program import AllOf, AnyOf, AudienceLeaf, NoneOf, Recipient, RedeliveryLeaf
 from audsql.compile.uploads import Encoding
 from audsql.line.limits import RECIPIENT_LEAVES_MAX
+from audsql.records import dataclass
 
 __all__ = [
     "TABLE_VARIABLES_MAX",

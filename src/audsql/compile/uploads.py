@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from itertools import combinations, islice
 
@@ -19,6 +19,7 @@ from audsql.compile.decision import Space
 from audsql.compile.formula import Formula
 from audsql.compile.shape import normal
 from audsql.meaning import ir
+from audsql.records import dataclass
 
 __all__ = [
     "Encoding",

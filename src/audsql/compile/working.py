@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from audsql.compile.audiences import Named
 from audsql.compile.changing import Guards
@@ -12,6 +11,7 @@ from audsql.compile.cofactor import Split, Way
 from audsql.compile.covers import Cover
 from audsql.compile.program import Filter, Send, UploadFunction, filter_leaves
 from audsql.meaning import ir
+from audsql.records import dataclass
 
 __all__ = ["Part", "Working"]
 

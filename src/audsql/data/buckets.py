@@ -7,13 +7,13 @@ address in lower case. Hashing is the whole cost, so buckets are kept by the dic
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audsql.data.dictionary import Dictionary
 from audsql.data.ids import Words
+from audsql.records import dataclass
 
 __all__ = ["BUCKETS", "Buckets", "between", "extended", "read_buckets"]
 
@@ -63,7 +63,7 @@ def _hashed(dictionary: Dictionary, salt: str, numbers: Numbers) -> NDArray[np.u
     if dictionary.kind == "user_id":
         texts = _user_id_texts(prefix, dictionary.high[numbers], dictionary.low[numbers])
     else:
-        texts = [prefix + dictionary.texts[number].encode("utf-8") for number in numbers.tolist()]
+        texts = [prefix + text for text in dictionary.texts.of(numbers.tolist())]
     digests = np.frombuffer(b"".join([digest(text).digest() for text in texts]), ">u4")
     return (digests[::_DIGEST_WORDS] % BUCKETS).astype(np.uint16)
 

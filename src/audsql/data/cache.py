@@ -13,24 +13,26 @@ import json
 import mmap
 import os
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audsql.data.keys import Keys, NotAuthentic, open_stream, seal_stream, sealed_under
+from audsql.data.keys import KeyMissing, Keys, NotAuthentic, open_stream, seal_stream, sealed_under
+from audsql.data.leftovers import CLAIMS, claimed_folder, new_file
+from audsql.records import dataclass
 
 __all__ = [
-    "Entry", "entry_name", "entry_paths", "load_key", "make_folder", "read_entry", "reseal", "scratch_folder", "trim",
+    "Entry", "entry_name", "entry_paths", "load_key", "make_folder", "old_files", "read_entry", "reseal",
+    "scratch_folder", "trim",
     "write_entry", "write_private",
 ]  # fmt: skip
 
 Buffer = bytes | memoryview
 
-_MAGIC = b"audsql1\n"
+_MAGIC = b"audsql2\n"
+# Entries of earlier versions, whose digest leaves their name out.
+_MAGIC_UNNAMED = b"audsql1\n"
 _DIGEST_BYTES = 32
 _PREFIX_BYTES = len(_MAGIC) + _DIGEST_BYTES
 _ALIGNMENT = 16
@@ -68,7 +70,8 @@ def write_entry(
     parts: list[Buffer] = [head + bytes(-(_PREFIX_BYTES + len(head)) % _ALIGNMENT)]
     for block, size in zip(blocks, sizes, strict=True):
         parts += [memoryview(block).cast("B") if size else b"", bytes(-size % _ALIGNMENT)]
-    total = hashlib.sha256()
+    # Under the name: an entry in the place of another is as good as damaged.
+    total = hashlib.sha256(_name_bytes(path))
     for part in parts:
         total.update(part)
     whole = [_MAGIC + total.digest(), *parts]
@@ -81,13 +84,16 @@ def write_private(path: Path, content: bytes) -> None:
     _replace(path, [content], True)
 
 
+def _name_bytes(path: Path) -> bytes:
+    return _bound_name(path).encode() + b"\n"
+
+
 def _bound_name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
 def _replace(path: Path, parts: Iterable[Buffer], sync: bool) -> None:
-    # mkstemp gives mode 0600.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    descriptor, name = new_file(path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             for part in parts:
@@ -95,7 +101,11 @@ def _replace(path: Path, parts: Iterable[Buffer], sync: bool) -> None:
             stream.flush()
             if sync:
                 os.fsync(stream.fileno())
-        os.replace(name, path)
+            if CLAIMS:
+                # While it is claimed: a sweep must not take it for one that nobody finishes.
+                os.replace(name, path)
+        if not CLAIMS:
+            os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
@@ -105,7 +115,8 @@ def _replace(path: Path, parts: Iterable[Buffer], sync: bool) -> None:
 def read_entry(path: Path, keys: Keys | None = None) -> Entry | None:
     """The entry, memory-mapped where it is large and not closed; None where it is absent, unreadable or damaged.
 
-    With keys, an entry that stands open is as good as absent: `reseal` closed all that were ours. Raises KeyMissing.
+    With keys, an entry that stands open, or is closed under none of them, is as good as absent: `reseal` closed all
+    that were ours. Raises KeyMissing where there are no keys and it is closed.
     """
     view = _mapped(path)
     if view is None:
@@ -115,7 +126,12 @@ def read_entry(path: Path, keys: Keys | None = None) -> Entry | None:
             view = memoryview(open_stream(keys or Keys(()), "cache", _bound_name(path), view))
         except NotAuthentic:
             return None
-    return _verified(view)
+        except KeyMissing:
+            if keys is None:
+                raise
+            # `reseal` has closed all that is ours under a key of these: the name of the key is damaged.
+            return None
+    return _verified(view, _name_bytes(path))
 
 
 def _mapped(path: Path) -> memoryview | None:
@@ -129,11 +145,13 @@ def _mapped(path: Path) -> memoryview | None:
         return None
 
 
-def _verified(view: memoryview) -> Entry | None:
-    body = view[_PREFIX_BYTES:]
-    if len(view) < _PREFIX_BYTES + 4 or view[: len(_MAGIC)] != _MAGIC:
+def _verified(view: memoryview, name: bytes) -> Entry | None:
+    body, magic = view[_PREFIX_BYTES:], view[: len(_MAGIC)]
+    if len(view) < _PREFIX_BYTES + 4 or magic not in (_MAGIC, _MAGIC_UNNAMED):
         return None
-    if hashlib.sha256(body).digest() != view[len(_MAGIC) : _PREFIX_BYTES]:
+    total = hashlib.sha256(name if magic == _MAGIC else b"")
+    total.update(body)
+    if total.digest() != view[len(_MAGIC) : _PREFIX_BYTES]:
         return None
     length = int.from_bytes(body[:4], "big")
     header = json.loads(bytes(body[4 : 4 + length]))
@@ -171,8 +189,6 @@ def reseal(cache: Path, keys: Keys | None) -> int:
     """
     closed_under = _closed_under(cache)
     if closed_under is not None and (keys is None or closed_under not in keys.key_ids):
-        from audsql.data.keys import KeyMissing
-
         raise KeyMissing(closed_under)
     if keys is None or closed_under == keys.key_id or not cache.is_dir():
         return 0
@@ -210,21 +226,19 @@ def _closed_anew(path: Path, keys: Keys, *, open_too: bool) -> bool:
 def scratch_folder(cache: Path) -> Iterator[Path]:
     """A folder of its own for working files, removed at the end. Raises OSError."""
     make_folder(cache / "tmp")
-    _remove_stale(cache / "tmp")
-    folder = Path(tempfile.mkdtemp(dir=cache / "tmp"))
-    try:
-        yield folder.resolve()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with claimed_folder(cache / "tmp") as folder:
+        yield folder
 
 
-def _remove_stale(folder: Path) -> None:
-    """Working copies that a killed process left behind: they hold personal data."""
+def old_files(folder: Path, pattern: str, *, at_once: bool) -> list[Path]:
+    """Files that nobody can be about to name any more, because a day went by; or all of them, `at_once`."""
     oldest = time.time() - STALE_SECONDS
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.stat().st_mtime < oldest:
-                shutil.rmtree(path, ignore_errors=True)
+    found = []
+    for path in sorted(folder.glob(pattern)):
+        with contextlib.suppress(OSError):
+            if at_once or path.stat().st_mtime < oldest:
+                found.append(path)
+    return found
 
 
 def load_key(cache: Path) -> bytes:

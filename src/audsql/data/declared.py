@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from audsql.data.files import LIST_FORMATS, TABLE_FORMATS
+from audsql.data.endings import COLUMN_FORMATS, LIST_FORMATS, TABLE_FORMATS, kind_of
 from audsql.data.ids import NORMALISER_VERSION
 from audsql.data.leaves import ANYBODY, Leaf, leaf_of
 from audsql.data.tables import Form
 from audsql.diag import Diagnostic, error
 from audsql.meaning.ir import Atom, IdKind, Linked, Mapped, Project, Rows, TableSource, Uploaded, UploadSource
+from audsql.records import dataclass
 
 __all__ = ["Declared", "Wanted", "declared_source", "region_of", "source_name", "wanted_of"]
 
-RULES_VERSION = 1  # of reading and of conditions; part of every source digest
+RULES_VERSION = 2  # of reading and of conditions; part of every source digest
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
     """A source as declared: `rules` names everything but the bytes that decides what is read. `folder`: what
-    `file` is relative to and must lie below, itself relative to the project."""
+    `file` is relative to and must lie below, itself relative to the project. `query`: SQL for `connection`, read
+    instead of a file; `dated`: how old its newest row is matters."""
 
     name: str
     kind: Literal["upload", "table"]
@@ -35,6 +36,9 @@ class Declared:
     upload: UploadSource | None
     form: Form | None
     folder: str = ""
+    query: str = ""
+    connection: str = ""
+    dated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,12 @@ def _declared_upload(project: Project, upload: UploadSource) -> Declared:
     region = region_of(project, upload.account)
     form: Form | None = None
     formats: tuple[str, ...] = LIST_FORMATS
-    if upload.column is not None:
-        ids = ((upload.id_kind, upload.column),)
+    if upload.column is not None or kind_of(upload.file).named:
+        # Without a name, the only column.
+        ids = ((upload.id_kind, upload.column or ""),)
         zone = ZoneInfo(project.timezone)
         form = Form(upload.name, upload.file, ids, None, (), region, zone, upload.span)
-        formats = (*TABLE_FORMATS, ".txt")
+        formats = COLUMN_FORMATS
     rules = _rules("upload", _ending(upload.file), upload.id_kind, upload.column, region, upload.allow_empty)
     return Declared(upload.name, "upload", upload.file, formats, rules, upload, form, upload.folder)
 
@@ -74,13 +79,19 @@ def _declared_table(project: Project, table: TableSource) -> Declared:
     region = region_of(project, "")
     others = tuple(verb.column for verb in table.verbs if verb.column is not None)
     zone = ZoneInfo(project.timezone)
-    form = Form(table.name, table.file, table.ids, table.time_column, others, region, zone, table.span)
-    rules = _rules("table", _ending(table.file), table.ids, table.time_column, others, region, project.timezone)
-    return Declared(table.name, "table", table.file, TABLE_FORMATS, rules, None, form, table.folder)
+    queried = bool(table.query)
+    form = Form(table.name, table.file, table.ids, table.time_column, others, region, zone, table.span, queried)
+    ending = "query" if queried else _ending(table.file)
+    rules = _rules("table", ending, table.ids, table.time_column, others, region, project.timezone)
+    declared = Declared(table.name, "table", table.file, TABLE_FORMATS, rules, None, form, table.folder)
+    if not queried:
+        return declared
+    return replace(declared, query=table.query, connection=table.connection, dated=table.fresh_hours is not None)
 
 
 def _ending(file: str) -> str:
-    return os.path.splitext(file)[1].lower()
+    kind = kind_of(file)
+    return kind.ending + kind.packing
 
 
 def _rules(*parts: object) -> str:

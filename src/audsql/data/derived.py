@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from audsql.data.linkage import Links, mapped
 from audsql.data.people import NOBODY, Hashed, People, PeopleSet, bits_of, evaluate, numbers_of, with_bits
 from audsql.meaning.ir import Atom, Bucket, IdKind, Mapped, atoms_of
 from audsql.meaning.lineage import with_parts
+from audsql.records import dataclass
 
 __all__ = ["BucketsOf", "Derived", "derive", "link_of"]
 

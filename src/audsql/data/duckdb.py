@@ -6,14 +6,12 @@ means on given bytes is kept in the cache under the digest of the bytes and of t
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,35 +19,62 @@ from pyroaring import BitMap
 
 from audsql.data import cache as store
 from audsql.data import kept
-from audsql.data.buckets import Buckets, extended, read_buckets
-from audsql.data.content import Content, open_file
+from audsql.data.alike import project_secret, source_digest, table_notes, write_failure
+from audsql.data.buckets import Buckets, extended
+from audsql.data.content import Content
 from audsql.data.declared import Declared, Wanted, declared_source, region_of, source_name, wanted_of
 from audsql.data.derived import Derived, derive, link_of
 from audsql.data.dictionary import (
     ERASED,
     Dictionary,
     encode,
-    flush,
-    id_texts,
-    open_dictionary,
+    encode_sets,
 )
 from audsql.data.engine import EngineFailure, LinkKey, Materialised, SourceFacts
 from audsql.data.erased import NOBODY_ERASED, Erased
-from audsql.data.fingerprint import fingerprint_of, id_bytes, ids_from
-from audsql.data.ids import Ids
-from audsql.data.kept import facts_from, facts_header
+from audsql.data.fingerprint import fingerprint_of, id_bytes, id_lines, ids_from
 from audsql.data.keys import Keys
 from audsql.data.leaves import Window, open_ended
 from audsql.data.linkage import Links
 from audsql.data.lists import read_list
-from audsql.data.people import People, PeopleSet, bits_of, evaluate, numbers_of, with_bits
-from audsql.data.shape import Shape
+from audsql.data.people import Memo, People, PeopleSet, bits_of, evaluate, with_bits
+from audsql.data.progress import Step, tell
+from audsql.data.queried import NO_QUERIES, Queries, known_result, source_content
+from audsql.data.recall import (
+    Batch,
+    Found,
+    FoundLinks,
+    Waiting,
+    cached,
+    cached_links,
+    dictionary_of,
+    keep,
+    known_buckets,
+    leaf_name,
+    links_name,
+    numbered,
+    stamps_of,
+)
+from audsql.data.saved import SETS, loaded
+from audsql.data.sheet import Sheet
+from audsql.data.stamps import Stamp, Stamps, digest_of, stamp_of, take_stamp
 from audsql.data.tables import evaluate_table, read_pairs, read_table
-from audsql.diag import Diagnostic, error, warning
+from audsql.diag import Diagnostic, error
 from audsql.meaning.ir import Atom, Expression, IdKind, Linked, Mapped, Project, Rows, Uploaded
 from audsql.meaning.lineage import with_parts
+from audsql.records import dataclass
+from audsql.source import Span
 
-__all__ = ["DuckEngine", "open_engine"]
+__all__ = ["MEMORY_BYTES", "DuckEngine", "open_engine"]
+
+MEMORY_BYTES = 4 << 30
+"""How much reading may take where a project says nothing of it."""
+# Lists that wait to be numbered take at most such a share of it.
+_WAITING_SHARE = 4
+# The database takes at most such a one before it goes to disk.
+_DATABASE_SHARE = 2
+# And what parts of expressions came to at most such a one.
+_MEMO_SHARE = 8
 
 
 def open_engine(
@@ -59,40 +84,18 @@ def open_engine(
     key: bytes | None = None,
     keys: Keys | None = None,
     erased: Erased = NOBODY_ERASED,
+    queries: Queries = NO_QUERIES,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> DuckEngine:
     """The embedded engine over the files below `root`.
 
     `cache`: a folder that the engine may fill, made at the first write. `key`: for fingerprints, at least
     16 bytes; without it, one that is kept in the cache. `keys` close the cache, which must be closed already
     (`cache.reseal`). `erased`: people who are in no set, whatever the files say.
+    `queries`: what tables with `query:` may be read from. `memory_bytes`: about how much reading may take at a time;
+    what DuckDB does not hold in it goes to disk.
     """
-    return DuckEngine(project, root, cache, key, keys, erased)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    facts: SourceFacts
-    people: PeopleSet
-    warnings: tuple[Diagnostic, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _FoundLinks:
-    facts: SourceFacts
-    links: Links
-    warnings: tuple[Diagnostic, ...] = ()
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The results of one `materialise`: what waits in `keep` is written once the dictionaries are."""
-
-    found: dict[str, _Found] = field(default_factory=dict)
-    links: dict[LinkKey, _FoundLinks] = field(default_factory=dict)
-    keep_links: list[tuple[str, LinkKey]] = field(default_factory=list)
-    problems: list[Diagnostic] = field(default_factory=list)
-    keep: list[tuple[str, _Found]] = field(default_factory=list)
-    latest: dict[str, int | None] = field(default_factory=dict)
+    return DuckEngine(project, root, cache, key, keys, erased, memory_bytes, queries=queries)
 
 
 @dataclass(slots=True)
@@ -105,6 +108,7 @@ class DuckEngine:
     key: bytes | None = None
     keys: Keys | None = None
     erased: Erased = NOBODY_ERASED
+    memory_bytes: int = MEMORY_BYTES
     dictionaries: dict[IdKind, Dictionary] = field(default_factory=dict)
     fingerprints: dict[tuple[str, bytes], str] = field(default_factory=dict)
     buckets: dict[tuple[IdKind, str], Buckets] = field(default_factory=dict)
@@ -112,26 +116,35 @@ class DuckEngine:
     # The last time of each table, by its digest, as the cache has it: every leaf with a window asks for it.
     latest: dict[str, int | None] = field(default_factory=dict)
     packs: dict[str, kept.Pack] = field(default_factory=dict)
+    queries: Queries = NO_QUERIES
+    memo: Memo = field(init=False)
+    stamps: Stamps | None = None
+
+    def __post_init__(self) -> None:
+        self.memo = Memo(self.memory_bytes // _MEMO_SHARE)
 
     def materialise(
         self, atoms: Sequence[Atom], as_of: datetime, pinned: Mapping[str, str] | None = None
     ) -> tuple[Materialised, tuple[Diagnostic, ...]]:
         """See the port. Atoms that are not own data are passed over."""
-        batch = _Batch()
+        batch = Batch()
         own = [atom for atom in atoms if atom.world == "own"]
         by_source: dict[str, dict[str, Atom]] = {}
         for atom in with_parts(own):
             if isinstance(atom, Uploaded | Rows | Linked | Mapped):
                 by_source.setdefault(source_name(atom), {})[atom.key] = atom
-        for name in sorted(by_source):
+        for number, name in enumerate(sorted(by_source), 1):
+            tell(Step("source", name, number, len(by_source)))
             declared = declared_source(self.project, name)
             of_source = [by_source[name][key] for key in sorted(by_source[name])]
             _take_source(self, batch, declared, of_source, as_of, (pinned or {}).get(name))
+        _take_waiting(self, batch)
         links = {key: one.links for key, one in sorted(batch.links.items())}
         derived = _derive(self, own, {key: one.people for key, one in batch.found.items()}, links, {})
-        _keep(self, batch)
+        keep(self, batch)
+        tell(Step("end"))
         found = {name: batch.found[name] for name in sorted(batch.found)}
-        everything: list[_Found | _FoundLinks] = [batch.links[key] for key in sorted(batch.links)]
+        everything: list[Found | FoundLinks] = [batch.links[key] for key in sorted(batch.links)]
         everything += found.values()
         sources = {one.facts.name: one.facts for one in everything}
         people = {**{key: one.people for key, one in found.items()}, **derived.people}
@@ -156,15 +169,20 @@ class DuckEngine:
         return _derive(self, atoms, people, read.links, beside or {}).people
 
     def evaluate(self, expression: Expression, people: Mapping[str, People]) -> PeopleSet:
-        return evaluate(expression, people)
+        return evaluate(expression, people, memo=self.memo)
 
     def count(self, people: PeopleSet) -> int:
         return len(people.bits)
 
     def members(self, people: PeopleSet) -> Iterator[str]:
         """The ids in ascending order."""
+        for some in self.id_lines(people):
+            yield from some.decode("utf-8").split("\n")[:-1]
+
+    def id_lines(self, people: PeopleSet) -> Iterator[bytes]:
+        """The ids in ascending order, each with a line feed, in pieces: much faster than `members`."""
         if people.kind is not None:
-            yield from id_texts(_dictionary(self, people.kind), numbers_of(people))
+            yield from id_lines(dictionary_of(self, people.kind), people)
 
     def union(self, left: PeopleSet, right: PeopleSet) -> PeopleSet:
         return with_bits(left, right, left.bits | right.bits)
@@ -194,12 +212,12 @@ class DuckEngine:
     def save(self, name: str, people: PeopleSet) -> None:
         block = b""
         if people.kind is not None:
-            block = id_bytes(_dictionary(self, people.kind), people)
+            block = id_bytes(dictionary_of(self, people.kind), people)
         try:
             header = {"format": 1, "kind": people.kind, "count": len(people.bits)}
             store.write_entry(_set_path(self, name), header, [block], sync=True, keys=self.keys)
         except OSError as failure:
-            raise EngineFailure(_write_failure(failure)) from None
+            raise EngineFailure(write_failure(failure)) from None
 
     def load(self, name: str) -> PeopleSet | None:
         entry = store.read_entry(_set_path(self, name), self.keys)
@@ -208,29 +226,43 @@ class DuckEngine:
         kind: IdKind | None = entry.header["kind"]
         if kind is None:
             return PeopleSet(None, BitMap())
-        dictionary = _dictionary(self, kind)
+        dictionary = dictionary_of(self, kind)
         numbers = encode(dictionary, ids_from(kind, bytes(entry.blocks[0])), admitted_too=True)
         return PeopleSet(kind, bits_of(numbers[numbers != ERASED]))
+
+    def loaded(self, names: Sequence[str]) -> Iterator[tuple[str, PeopleSet | None]]:
+        return loaded(self, names)
 
 
 # --- one source -------------------------------------------------------------------------------------
 
 
 def _take_source(
-    engine: DuckEngine, batch: _Batch, declared: Declared, atoms: Sequence[Atom], as_of: datetime, pinned: str | None
+    engine: DuckEngine, batch: Batch, declared: Declared, atoms: Sequence[Atom], as_of: datetime, pinned: str | None
 ) -> None:
     span = declared.form.span if declared.form else (declared.upload.span if declared.upload else None)
     wanted, problems = wanted_of(declared, atoms, as_of)
     links = sorted({link_of(atom) for atom in atoms if isinstance(atom, Mapped)})
     batch.problems += problems
-    content = open_file(engine.root / declared.folder, declared.file, declared.formats, span)
-    digest = None if isinstance(content, Diagnostic) else _digest(content, declared)
+    known = known_result(declared, span, pinned, engine.queries, engine.cache, engine.keys)
+    if known.digest is not None:
+        left = _take_cached(engine, batch, declared, wanted, links, known.digest, known.newest)
+        if not left:
+            batch.problems += known.notes
+            return
+    if known.missing is not None:
+        batch.problems.append(known.missing)
+        return
+    stamp = None if declared.query else stamp_of(engine.root / declared.folder, declared.file)
+    if _is_unchanged(engine, batch, declared, wanted, links, stamp, pinned):
+        return
+    content = _content(engine, batch, declared, span, as_of)
+    digest = None if isinstance(content, Diagnostic) else source_digest(content, declared)
+    if stamp is not None and isinstance(content, Content):
+        after = stamp_of(engine.root / declared.folder, declared.file)
+        take_stamp(stamps_of(engine), _stamp_name(declared), stamp, after, content)
     if pinned is not None and digest != pinned:
-        for one in wanted:
-            found = _cached(engine, declared, one, pinned, None)
-            if found is not None:
-                batch.found[one.key] = found
-        _cached_links(engine, batch, declared, links, pinned, None)
+        _take_cached(engine, batch, declared, wanted, links, pinned, None)
         return
     if isinstance(content, Diagnostic):
         batch.problems.append(content)
@@ -238,23 +270,78 @@ def _take_source(
     assert digest is not None
     missing = []
     for one in wanted:
-        found = _cached(engine, declared, one, digest, content.modified)
+        found = cached(engine, declared, one, digest, content.modified)
         if found is None:
             missing.append(one)
         else:
             batch.found[one.key] = found
-    links = _cached_links(engine, batch, declared, links, digest, content.modified)
+    links = cached_links(engine, batch, declared, links, digest, content.modified)
     if missing or links:
         _read(engine, batch, declared, missing, links, content, digest)
 
 
-def _digest(content: Content, declared: Declared) -> str:
-    return hashlib.sha256(f"{declared.rules}\n{content.digest}".encode()).hexdigest()
+def _is_unchanged(
+    engine: DuckEngine,
+    batch: Batch,
+    declared: Declared,
+    wanted: Sequence[Wanted],
+    links: Sequence[LinkKey],
+    stamp: Stamp | None,
+    pinned: str | None,
+) -> bool:
+    """Whether a file is as it was and all that is wanted of it was taken from the cache."""
+    known = digest_of(stamps_of(engine), _stamp_name(declared), stamp)
+    if stamp is None or known is None:
+        return False
+    digest = source_digest(Content(declared.file, b"", known, stamp.modified), declared)
+    return pinned in (None, digest) and not _take_cached(engine, batch, declared, wanted, links, digest, stamp.modified)
+
+
+def _stamp_name(declared: Declared) -> str:
+    return f"{declared.folder}\0{declared.file}"
+
+
+def _told_rows(rows: int, size_bytes: int) -> None:
+    tell(Step("read", rows=rows, size_bytes=size_bytes))
+
+
+def _content(
+    engine: DuckEngine, batch: Batch, declared: Declared, span: Span | None, as_of: datetime
+) -> Content | Diagnostic:
+    try:
+        content = source_content(engine.root, declared, span, engine.queries, engine.cache, as_of, _told_rows)
+    except OSError as failure:
+        return write_failure(failure)
+    if isinstance(content, Content):
+        tell(Step("read", size_bytes=len(content.data)))
+    if declared.query and isinstance(content, Content):
+        batch.keep_results.append((declared, replace(content, data=b"")))
+    return content
+
+
+def _take_cached(
+    engine: DuckEngine,
+    batch: Batch,
+    declared: Declared,
+    wanted: Sequence[Wanted],
+    links: Sequence[LinkKey],
+    digest: str,
+    modified: datetime | None,
+) -> bool:
+    """Take what the cache holds of a source of this digest; whether something is not there."""
+    missing = False
+    for one in wanted:
+        found = cached(engine, declared, one, digest, modified)
+        if found is None:
+            missing = True
+        else:
+            batch.found[one.key] = found
+    return bool(cached_links(engine, batch, declared, links, digest, modified)) or missing
 
 
 def _read(
     engine: DuckEngine,
-    batch: _Batch,
+    batch: Batch,
     declared: Declared,
     wanted: Sequence[Wanted],
     links: Sequence[LinkKey],
@@ -268,6 +355,7 @@ def _read(
     batch.problems += read.diagnostics
     if read.shape is None:
         return
+    tell(Step("evaluate", rows=read.shape.records, size_bytes=len(content.data)))
     facts = SourceFacts(declared.name, declared.kind, digest, read.shape.records, 0, 0, read.encoding, content.modified)
     for key in links:
         _read_links(engine, batch, declared, key, read.shape, facts)
@@ -275,17 +363,19 @@ def _read(
         leaves = {one.leaf.key: one.leaf for one in wanted if one.id == id_column}
         try:
             with store.scratch_folder(engine.cache) as scratch:
-                result = evaluate_table(read.shape, declared.form, id_column, list(leaves.values()), scratch)
+                result = evaluate_table(
+                    read.shape, declared.form, id_column, list(leaves.values()), scratch, _database_bytes(engine)
+                )
         except OSError as failure:
-            batch.problems.append(_write_failure(failure))
+            batch.problems.append(write_failure(failure))
             return
         batch.problems += result.diagnostics
         if result.ids is None:
             return
-        numbers = _numbers(engine, declared, id_column[0], result.ids)
+        numbers = numbered(engine, declared, id_column[0], result.ids)
         known = numbers != ERASED
         facts = replace(facts, people=int(known.sum()), blank_ids=result.blank_ids)
-        facts, notes = _table_notes(declared, facts)
+        facts, notes = table_notes(declared, facts)
         latest: int | Literal["unknown"] | None = "unknown"
         if any(isinstance(row, Window) for leaf in leaves.values() for row in leaf.rows):
             latest = batch.latest[digest] = result.latest
@@ -293,20 +383,26 @@ def _read(
             if one.id == id_column:
                 people = PeopleSet(id_column[0], bits_of(numbers[result.truth[one.leaf.key] & known]))
                 leaf = one.leaf if latest == "unknown" else open_ended(one.leaf, latest)
-                _put(batch, replace(one, leaf=leaf), _Found(facts, people, notes), digest)
+                _put(batch, replace(one, leaf=leaf), Found(facts, people, notes), digest)
+
+
+def _database_bytes(engine: DuckEngine) -> int:
+    """What the database may take: the file itself is in memory beside it."""
+    return engine.memory_bytes // _DATABASE_SHARE
 
 
 def _read_links(
-    engine: DuckEngine, batch: _Batch, declared: Declared, key: LinkKey, shape: Shape, facts: SourceFacts
+    engine: DuckEngine, batch: Batch, declared: Declared, key: LinkKey, shape: Sheet, facts: SourceFacts
 ) -> None:
     form, (_, kind, to) = declared.form, key
     assert form is not None
     columns = dict(form.ids)
     try:
         with store.scratch_folder(engine.cache) as scratch:
-            result = read_pairs(shape, form, (kind, columns[kind]), (to, columns[to]), scratch)
+            given, found = (kind, columns[kind]), (to, columns[to])
+            result = read_pairs(shape, form, given, found, scratch, _database_bytes(engine))
     except OSError as failure:
-        batch.problems.append(_write_failure(failure))
+        batch.problems.append(write_failure(failure))
         return
     batch.problems += result.diagnostics
     if result.given is None or result.found is None:
@@ -314,13 +410,13 @@ def _read_links(
     if facts.rows and not len(result.given):
         batch.problems.append(error("AUD1052", form.span, table=form.name, given=kind, found=to, count=facts.rows))
         return
-    both = np.stack([_numbers(engine, declared, kind, result.given), _numbers(engine, declared, to, result.found)])
+    both = np.stack([numbered(engine, declared, kind, result.given), numbered(engine, declared, to, result.found)])
     pairs = np.unique(both[:, (both != ERASED).all(axis=0)], axis=1)
     links = Links(np.ascontiguousarray(pairs[0]), np.ascontiguousarray(pairs[1]))
     facts = replace(facts, people=len(np.unique(links.found)), blank_ids=result.blank_ids)
-    facts, notes = _table_notes(declared, facts)
-    batch.links[key] = _FoundLinks(facts, links, notes)
-    batch.keep_links.append((_links_name(declared, key, facts.digest), key))
+    facts, notes = table_notes(declared, facts)
+    batch.links[key] = FoundLinks(facts, links, notes)
+    batch.keep_links.append((links_name(declared, key, facts.digest), key))
 
 
 def _derive(
@@ -331,8 +427,8 @@ def _derive(
     beside: Mapping[str, PeopleSet],
 ) -> Derived:
     def buckets_of(kind: IdKind, salt: str, numbers: NDArray[np.uint32]) -> Buckets:
-        known = _buckets(engine, kind, salt)
-        result = extended(known, _dictionary(engine, kind), salt, numbers)
+        known = known_buckets(engine, kind, salt)
+        result = extended(known, dictionary_of(engine, kind), salt, numbers)
         if result is not known:
             engine.buckets[kind, salt] = result
             engine.buckets_to_keep.add((kind, salt))
@@ -342,7 +438,7 @@ def _derive(
 
 
 def _read_list(
-    engine: DuckEngine, batch: _Batch, declared: Declared, wanted: Sequence[Wanted], content: Content, digest: str
+    engine: DuckEngine, batch: Batch, declared: Declared, wanted: Sequence[Wanted], content: Content, digest: str
 ) -> None:
     upload = declared.upload
     assert upload is not None
@@ -350,226 +446,57 @@ def _read_list(
     if read.ids is None:
         batch.problems += read.diagnostics
         return
-    numbers = _numbers(engine, declared, upload.id_kind, read.ids)
-    people = PeopleSet(upload.id_kind, bits_of(numbers[numbers != ERASED]))
-    rows, count = len(read.ids), len(people.bits)
-    facts = SourceFacts(upload.name, "upload", digest, rows, count, rows - count, read.encoding, content.modified)
-    for one in wanted:
-        _put(batch, one, _Found(facts, people, read.diagnostics), digest)
+    waiting = Waiting(declared, wanted, digest, replace(read, ids=None), content.modified)
+    if upload.id_kind != "user_id" or engine.erased.mark:
+        numbers = numbered(engine, declared, upload.id_kind, read.ids)
+        _take_list(batch, waiting, upload.id_kind, numbers[numbers != ERASED])
+        return
+    batch.waiting.append((waiting, (read.ids.high, read.ids.low)))
+    batch.waiting_bytes += read.ids.high.nbytes + read.ids.low.nbytes
+    if batch.waiting_bytes > engine.memory_bytes // _WAITING_SHARE:
+        _take_waiting(engine, batch)
 
 
-def _table_notes(declared: Declared, facts: SourceFacts) -> tuple[SourceFacts, tuple[Diagnostic, ...]]:
-    """What is worth a warning: no rows; in an upload, rows without an id and repeated ids."""
-    form, upload = declared.form, declared.upload
-    assert form is not None
-    notes = []
-    if facts.rows == 0 and not (upload and upload.allow_empty):
-        notes.append(warning("AUD1005", form.span, file=form.file))
-    if upload is not None:
-        facts = replace(facts, rows=facts.rows - facts.blank_ids)
-        facts = replace(facts, duplicates=facts.rows - facts.people)
-        if facts.blank_ids:
-            notes.append(warning("AUD1043", form.span, file=form.file, column=upload.column, count=facts.blank_ids))
-        if facts.duplicates:
-            notes.append(warning("AUD1020", form.span, file=form.file, count=facts.duplicates, lines=()))
-    return facts, tuple(notes)
+def _take_waiting(engine: DuckEngine, batch: Batch) -> None:
+    """Number the user ids of the lists that were read, all at once: the dictionary grows by one run."""
+    if batch.waiting:
+        numbers = encode_sets(dictionary_of(engine, "user_id"), [words for _, words in batch.waiting])
+        for (waiting, _), found in zip(batch.waiting, numbers, strict=True):
+            _take_list(batch, waiting, "user_id", found)
+        batch.waiting.clear()
+        batch.waiting_bytes = 0
 
 
-def _put(batch: _Batch, one: Wanted, found: _Found, digest: str) -> None:
+def _take_list(batch: Batch, waiting: Waiting, kind: IdKind, numbers: NDArray[np.uint32]) -> None:
+    people, read, declared = PeopleSet(kind, bits_of(numbers)), waiting.read, waiting.declared
+    count, repeated = len(people.bits), read.rows - len(people.bits)
+    facts = SourceFacts(
+        declared.name, "upload", waiting.digest, read.rows, count, repeated, read.encoding, waiting.modified
+    )
+    for one in waiting.wanted:
+        _put(batch, one, Found(facts, people, read.diagnostics), waiting.digest)
+
+
+def _put(batch: Batch, one: Wanted, found: Found, digest: str) -> None:
     batch.found[one.key] = found
-    batch.keep.append((_leaf_name(one, digest), found))
+    batch.keep.append((leaf_name(one, digest), found))
 
 
 def _distinct(problems: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.sort_key))
 
 
-# --- the cache --------------------------------------------------------------------------------------
-
-
-def _dictionary(engine: DuckEngine, kind: IdKind) -> Dictionary:
-    if kind not in engine.dictionaries:
-        engine.dictionaries[kind] = open_dictionary(engine.cache, kind, engine.keys, engine.erased)
-    return engine.dictionaries[kind]
-
-
-def _numbers(engine: DuckEngine, declared: Declared, kind: IdKind, ids: Ids) -> NDArray[np.uint32]:
-    """The number of each id; `ERASED` for whoever was erased, unless the source only takes people away."""
-    return encode(_dictionary(engine, kind), ids, erased_too=_suppresses(engine, declared))
-
-
-def _suppresses(engine: DuckEngine, declared: Declared) -> bool:
-    return declared.name in engine.erased.suppressing
-
-
-def _leaf_name(one: Wanted, digest: str) -> str:
-    return store.entry_name("leaf", digest, *one.id, one.leaf.key)
-
-
-def _cached(
-    engine: DuckEngine, declared: Declared, one: Wanted, digest: str, modified: datetime | None
-) -> _Found | None:
-    """What the cache holds of an atom on the source of this digest."""
-    leaf = one.leaf
-    if any(isinstance(row, Window) for row in leaf.rows):
-        if digest not in engine.latest:
-            last = store.read_entry(_leaves(engine) / store.entry_name("latest", digest), engine.keys)
-            if last is not None:
-                engine.latest[digest] = last.header["latest"]
-        if digest in engine.latest:
-            leaf = open_ended(leaf, engine.latest[digest])
-    name = _leaf_name(replace(one, leaf=leaf), digest)
-    entry = kept.find(_leaves(engine), engine.packs, digest, name, engine.keys)
-    dictionary = _dictionary(engine, one.id[0])
-    if entry is None or entry.header["epoch"] not in dictionary.epochs:
-        return None
-    people = PeopleSet(one.id[0], BitMap.deserialize(bytes(entry.blocks[0])))
-    if dictionary.blank or dictionary.admitted:
-        gone = BitMap(dictionary.blank if _suppresses(engine, declared) else dictionary.blank + dictionary.admitted)
-        if _suppresses(engine, declared) and people.bits & gone:
-            # Somebody was erased and is to stay kept away: only the file still says who.
-            return None
-        people = PeopleSet(people.kind, people.bits - gone)
-    facts, notes = facts_from(entry.header, declared, digest, modified)
-    return _Found(facts, people, notes)
-
-
-def _links_name(declared: Declared, key: LinkKey, digest: str) -> str:
-    assert declared.form is not None
-    columns = dict(declared.form.ids)
-    return store.entry_name("links", digest, key[1], columns[key[1]], key[2], columns[key[2]])
-
-
-def _cached_links(
-    engine: DuckEngine,
-    batch: _Batch,
-    declared: Declared,
-    wanted: Sequence[LinkKey],
-    digest: str,
-    modified: datetime | None,
-) -> list[LinkKey]:
-    """Take what the cache holds of linkages on the source of this digest; the others."""
-    missing = []
-    for key in wanted:
-        entry = store.read_entry(_leaves(engine) / _links_name(declared, key, digest), engine.keys)
-        kinds = key[1:]
-        if entry is None or any(
-            epoch not in _dictionary(engine, kind).epochs
-            for kind, epoch in zip(kinds, entry.header["epochs"], strict=True)
-        ):
-            missing.append(key)
-            continue
-        facts, notes = facts_from(entry.header, declared, digest, modified)
-        given, found = (np.frombuffer(block, np.uint32) for block in entry.blocks)
-        links = _kept_pairs(engine, declared, kinds, given, found)
-        if links is None:
-            missing.append(key)
-        else:
-            batch.links[key] = _FoundLinks(facts, links, notes)
-    return missing
-
-
-def _kept_pairs(
-    engine: DuckEngine,
-    declared: Declared,
-    kinds: Sequence[IdKind],
-    given: NDArray[np.uint32],
-    found: NDArray[np.uint32],
-) -> Links | None:
-    """Pairs of the cache without people who were erased; None where the file must be read again."""
-    dictionaries = [_dictionary(engine, kind) for kind in kinds]
-    if not any(one.blank or one.admitted for one in dictionaries):
-        return Links(given, found)
-    whole = _suppresses(engine, declared)
-    kept = np.ones(len(given), bool)
-    for dictionary, numbers in zip(dictionaries, (given, found), strict=True):
-        kept &= ~np.isin(numbers, np.array(dictionary.blank if whole else dictionary.blank + dictionary.admitted))
-    if whole and not kept.all():
-        return None
-    return Links(given[kept], found[kept])
-
-
-def _buckets(engine: DuckEngine, kind: IdKind, salt: str) -> Buckets:
-    """The buckets as far as they are known."""
-    if (kind, salt) not in engine.buckets:
-        entry = store.read_entry(_leaves(engine) / store.entry_name("buckets", kind, salt), engine.keys)
-        good = entry is not None and entry.header["epoch"] in _dictionary(engine, kind).epochs
-        engine.buckets[kind, salt] = read_buckets(entry.blocks[0] if entry is not None and good else b"")
-    return engine.buckets[kind, salt]
-
-
-def _keep(engine: DuckEngine, batch: _Batch) -> None:
-    """Write what was read to the cache: dictionaries first, then what is numbered by them."""
-    if not batch.keep and not batch.keep_links and not engine.buckets_to_keep:
-        return
-    try:
-        _guard(engine.cache)
-        epochs = {kind: flush(dictionary, engine.cache) for kind, dictionary in engine.dictionaries.items()}
-        new: dict[str, dict[str, tuple[Mapping[str, Any], PeopleSet]]] = {}
-        for name, found in batch.keep:
-            assert found.people.kind is not None
-            header = {"epoch": epochs[found.people.kind], **facts_header(found.facts, found.warnings)}
-            new.setdefault(found.facts.digest, {})[name] = (header, found.people)
-        for digest, entries in new.items():
-            kept.keep(_leaves(engine), digest, entries, engine.keys)
-            engine.packs.pop(digest, None)
-        for name, key in batch.keep_links:
-            one = batch.links[key]
-            header = {"epochs": [epochs[key[1]], epochs[key[2]]], **facts_header(one.facts, one.warnings)}
-            blocks = [one.links.given.data, one.links.found.data]
-            store.write_entry(_leaves(engine) / name, header, blocks, keys=engine.keys)
-        for kind, salt in sorted(engine.buckets_to_keep):
-            path = _leaves(engine) / store.entry_name("buckets", kind, salt)
-            values = engine.buckets[kind, salt].values.data
-            store.write_entry(path, {"epoch": epochs[kind]}, [values], keys=engine.keys)
-        engine.buckets_to_keep.clear()
-        for digest, latest in batch.latest.items():
-            path = _leaves(engine) / store.entry_name("latest", digest)
-            store.write_entry(path, {"latest": latest}, [], keys=engine.keys)
-        store.trim(_leaves(engine))
-    except OSError as failure:
-        batch.problems.append(warning("AUD1048", None, reason=_reason(failure)))
+# --- keys and folders -------------------------------------------------------------------------------
 
 
 def _fingerprint(engine: DuckEngine, people: PeopleSet, secret: bytes) -> str:
-    return fingerprint_of(None if people.kind is None else _dictionary(engine, people.kind), people, secret)
-
-
-def _leaves(engine: DuckEngine) -> Path:
-    return engine.cache / "leaves"
+    return fingerprint_of(None if people.kind is None else dictionary_of(engine, people.kind), people, secret)
 
 
 def _set_path(engine: DuckEngine, name: str) -> Path:
-    return engine.cache / "sets" / store.entry_name(name)
-
-
-def _guard(cache: Path) -> None:
-    """The folder holds personal data: keep it out of Git whatever the project ignores."""
-    store.make_folder(cache)
-    ignore = cache / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", "utf-8")
-
-
-def _write_failure(failure: OSError) -> Diagnostic:
-    return error("AUD1047", None, reason=_reason(failure))
-
-
-def _reason(failure: OSError) -> str:
-    return os.strerror(failure.errno or errno.EIO)
-
-
-_KEY_BYTES_MIN = 16
+    return engine.cache / SETS / store.entry_name(name)
 
 
 def _secret(engine: DuckEngine) -> bytes:
-    if engine.key is None:
-        try:
-            engine.key = store.load_key(engine.cache)
-        except OSError as failure:
-            raise EngineFailure(_write_failure(failure)) from None
-        except ValueError:
-            raise EngineFailure(error("AUD1049", None, source="cache")) from None
-    if len(engine.key) < _KEY_BYTES_MIN:
-        raise EngineFailure(error("AUD1049", None, source="environment"))
+    engine.key = project_secret(engine.cache, engine.key)
     return engine.key

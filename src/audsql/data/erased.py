@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from audsql.data.ids import Ids, user_id_texts
 from audsql.data.keys import Keys, subkey
 from audsql.meaning.ir import IdKind
+from audsql.records import dataclass
 
 __all__ = ["NOBODY_ERASED", "Erased", "Tombstone", "digest_of_id", "erased_of", "is_erased"]
 

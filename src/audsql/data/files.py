@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audsql.data.content import Content, open_file
+from audsql.data.endings import LIST_FORMATS, TABLE_FORMATS
 from audsql.data.lists import ListRead, read_list
 from audsql.data.tables import Form, TableRead, evaluate_table, read_table
 
@@ -18,6 +19,3 @@ __all__ = [
     "read_list",
     "read_table",
 ]
-
-LIST_FORMATS = (".csv", ".txt")
-TABLE_FORMATS = (".csv", ".tsv")

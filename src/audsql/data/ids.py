@@ -7,13 +7,14 @@ is 0 where it is good, else the number of the diagnostic that it deserves. Rules
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audsql.data import phones
 from audsql.line.limits import BUSINESS_EMAIL_CHARACTERS_MAX, USER_ID_CHARACTERS
 from audsql.meaning.ir import IdKind
+from audsql.records import dataclass
 
 __all__ = [
     "NORMALISER_VERSION",
@@ -22,6 +23,7 @@ __all__ = [
     "Words",
     "bad_codes",
     "column_of",
+    "judged",
     "normalise",
     "read_ids",
     "user_id_texts",
@@ -33,16 +35,11 @@ Flags = NDArray[np.uint8]
 Codes = NDArray[np.uint16]
 
 EMPTY, SEVERAL, QUOTED, FULL_WIDTH, BLANKS, UPPER_CASE, USER_ID_SHAPE = 1013, 1014, 1015, 1016, 1017, 1018, 1019
-EMAIL_LENGTH, EMAIL_CHARACTERS, EMAIL_SHAPE = 1023, 1024, 1025
-PHONE_CHARACTERS, PHONE_COUNTRY, PHONE_DIGITS, OTHER_SHAPE = 1026, 1027, 1028, 1029
+EMAIL_LENGTH, EMAIL_CHARACTERS, EMAIL_SHAPE, OTHER_SHAPE, EMAIL_PLUS = 1023, 1024, 1025, 1029, 1084
 
 # Per byte: what it says about its line.
-_SEPARATOR, _QUOTE, _BLANK, _WIDE, _HIDDEN, _UPPER, _FOREIGN, _PLUS = 1, 2, 4, 8, 16, 32, 64, 128
+_SEPARATOR, _QUOTE, _BLANK, _WIDE, _HIDDEN, _UPPER, _FOREIGN = 1, 2, 4, 8, 16, 32, 64
 _CHUNK_LINES = 1 << 16
-
-# National numbers without country code: region to (fewest, most) digits, the first of them 0.
-_PHONE_DIGITS = {"jp": (10, 11), "th": (9, 10), "tw": (9, 10)}
-_COUNTRY_CODES = {"jp": b"81", "th": b"66", "tw": b"886"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +87,37 @@ def column_of(data: bytes) -> Column:
 
 
 def bad_codes(column: Column, kind: IdKind, region: str) -> Codes:
-    """For each line 0, or the number of its diagnostic (AUD1013 to AUD1029)."""
+    """For each line 0, or the number of the error that it deserves (AUD1013 to AUD1029, AUD1081 to AUD1084)."""
+    codes = judged(column, kind, region)
+    codes[codes == phones.UNALLOCATED] = 0
+    return codes
+
+
+def judged(column: Column, kind: IdKind, region: str) -> Codes:
+    """The same, and AUD1080 for a good line that is worth a warning."""
+    if kind == "phone":
+        unproven = phones.unproven_lines(column.data.tobytes(), phones.numbering_plan(region))
+        return _codes_of_few(column, unproven, kind, region)
     if kind == "user_id":
         good, _, _ = _parse_user_ids(column)
         bad = np.flatnonzero(~good)
         if len(bad) * 10 < len(column):
             return _codes_of_few(column, bad, kind, region)
+    return _codes_of_all(column, kind, region)
+
+
+def _codes_of_all(column: Column, kind: IdKind, region: str) -> Codes:
     flags = _line_flags(column)
     lengths = column.ends - column.starts
     match kind:
         case "user_id":
-            codes = np.where(good, 0, _user_id_problem(column, lengths))
+            codes = np.where(_parse_user_ids(column)[0], 0, _user_id_problem(column, lengths))
         case "email":
             codes = _email_problem(column, lengths, flags)
         case "phone":
-            codes = _phone_problem(column, flags, region)
+            plan = phones.numbering_plan(region)
+            lines = column.data.tobytes().replace(b"\r\n", b"\n").split(b"\n")[: len(column)]
+            codes = np.array([phones.judge(line, plan) for line in lines], np.int64)
         case "ifa":
             codes = np.where(_ifa_shape(column, lengths), 0, OTHER_SHAPE)
         case "member_id":
@@ -124,10 +137,12 @@ def read_ids(column: Column, kind: IdKind, region: str) -> tuple[Codes, Ids | No
 
 def _codes_of_few(column: Column, bad: NDArray[np.int64], kind: IdKind, region: str) -> Codes:
     """The same where most lines are known to be good: only the others are looked at."""
+    if len(bad) == len(column):
+        return _codes_of_all(column, kind, region)
     codes = np.zeros(len(column), np.uint16)
     if len(bad):
         few = column_of(b"\n".join([*map(column.line, bad.tolist()), b""]))
-        codes[bad] = bad_codes(few, kind, region)
+        codes[bad] = _codes_of_all(few, kind, region)
     return codes
 
 
@@ -139,10 +154,10 @@ def normalise(column: Column, kind: IdKind) -> Ids:
         return Ids(kind, high, low)
     if len(column) == 0:
         return Ids(kind, none, none)
-    data = column.data
+    data = column.data.tobytes()
     if kind == "phone":
-        data = data[((data >= 48) & (data <= 57)) | (data == 10)]
-    text = unicodedata.normalize("NFC", data.tobytes().decode("utf-8").replace("\r\n", "\n"))
+        data = phones.digits_of(data)
+    text = unicodedata.normalize("NFC", data.decode("utf-8").replace("\r\n", "\n"))
     if kind in ("email", "ifa"):
         text = text.lower()
     return Ids(kind, none, none, tuple(text.removesuffix("\n").split("\n")))
@@ -214,7 +229,7 @@ def _user_id_problem(column: Column, lengths: NDArray[np.int64]) -> NDArray[np.i
 
 def _byte_flags() -> NDArray[np.uint8]:
     table = np.zeros(256, np.uint8)
-    for letters, flag in ((b",;\t", _SEPARATOR), (b'"', _QUOTE), (b" ", _BLANK), (b"+", _PLUS)):
+    for letters, flag in ((b",;\t", _SEPARATOR), (b'"', _QUOTE), (b" ", _BLANK)):
         table[list(letters)] = flag
     table[0:9] = table[11:13] = table[14:32] = table[127] = _HIDDEN
     table[ord("A") : ord("Z") + 1] = _UPPER
@@ -280,7 +295,7 @@ def _edge_blank(column: Column, lengths: NDArray[np.int64]) -> NDArray[np.bool_]
     return edge
 
 
-# --- e-mail, telephone, advertising ids -----------------------------------------------------------
+# --- e-mail and advertising ids -------------------------------------------------------------------
 
 
 def _allowed(letters: bytes) -> NDArray[np.bool_]:
@@ -292,7 +307,6 @@ def _allowed(letters: bytes) -> NDArray[np.bool_]:
 _DIGITS = b"0123456789"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _EMAIL = _allowed(_LETTERS + _DIGITS + b"_.@-")
-_PHONE = _allowed(_DIGITS + b"() -")
 
 
 def _counts(column: Column, marks: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -305,29 +319,15 @@ def _email_problem(column: Column, lengths: NDArray[np.int64], flags: Flags) -> 
     at = column.data == ord("@")
     some = lengths > 0
     edge = some & (at[np.where(some, column.starts, 0)] | at[np.where(some, column.ends - 1, 0)])
+    others = _counts(column, ~_EMAIL[column.data])
+    plus = _counts(column, column.data == ord("+"))
     conditions = [
-        _counts(column, ~_EMAIL[column.data]) > 0,
+        (others > 0) & (others == plus),
+        others > 0,
         lengths > BUSINESS_EMAIL_CHARACTERS_MAX,
         (_counts(column, at) != 1) | edge,
     ]
-    return np.select(conditions, [EMAIL_CHARACTERS, EMAIL_LENGTH, EMAIL_SHAPE], 0)
-
-
-def _phone_problem(column: Column, flags: Flags, region: str) -> NDArray[np.int64]:
-    fewest, most = _PHONE_DIGITS.get(region, _PHONE_DIGITS["jp"])
-    is_digit = (column.data >= 48) & (column.data <= 57)
-    digits = _counts(column, is_digit)
-    # Where each line's digits begin in the file's digits.
-    kept = column.data[is_digit]
-    offsets = np.concatenate(([0], np.cumsum(is_digit, dtype=np.int64)))[column.starts]
-    kept = np.concatenate((kept, np.zeros(4, np.uint8)))
-    first, second = kept[offsets], kept[offsets + 1]
-    code = _COUNTRY_CODES.get(region, b"81")
-    abroad = np.logical_and.reduce([kept[offsets + place] == byte for place, byte in enumerate(code)])
-    abroad &= digits >= len(code) + fewest - 1
-    wrong = (digits < fewest) | (digits > most) | (first != 48) | (second == 48)
-    conditions = [(flags & _PLUS) > 0, _counts(column, ~_PHONE[column.data]) > 0, wrong & abroad, wrong]
-    return np.select(conditions, [PHONE_COUNTRY, PHONE_CHARACTERS, PHONE_COUNTRY, PHONE_DIGITS], 0)
+    return np.select(conditions, [EMAIL_PLUS, EMAIL_CHARACTERS, EMAIL_LENGTH, EMAIL_SHAPE], 0)
 
 
 _IFA_LENGTH = 36

@@ -11,8 +11,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from audsql.records import dataclass
 
 __all__ = [
     "KEY_BYTES_MIN",

@@ -2,17 +2,18 @@
 
 No text of the user stands in the SQL: columns are numbered (`x3` the text of column 3, `n3` its number,
 `h3` the number times 10**9, `t3` its time, `b3` its truth value) and values are bound. Numbers are decimals
-of 9 places, times are microseconds since 1970 UTC, so every comparison is exact. Rules: specs/data.md,
-conditions.*.
+of 9 places, times are microseconds since 1970 UTC, so every comparison is exact. What is written here is understood
+by every engine (`data.remote.emitter` lists its parts). Rules: specs/data.md, conditions.*.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from audsql.meaning.ir import (
@@ -31,16 +32,19 @@ from audsql.meaning.ir import (
     SinceStart,
     Times,
 )
+from audsql.records import dataclass
 
 __all__ = [
     "ANYBODY",
     "DECIMALS",
     "INTEGER_DIGITS_MAX",
+    "WHOLE_DIGITS",
     "Leaf",
     "Naming",
     "TypedColumn",
     "Window",
     "columns_needed",
+    "compared",
     "leaf_of",
     "leaf_sql",
     "microseconds",
@@ -51,6 +55,9 @@ __all__ = [
 
 DECIMALS = 9
 INTEGER_DIGITS_MAX = 18
+WHOLE_DIGITS = INTEGER_DIGITS_MAX + DECIMALS
+# A product of decimals has the digits of both and one more, and engines have 38: exact for ten thousand million rows.
+_COUNT_DIGITS = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS_MIN = -(2**61)  # doubled, it still fits 64 bits
 _OPERATORS = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -233,9 +240,7 @@ def _row_sql(row: ColumnCompare | ColumnIn | ColumnMissing | ColumnGiven | Windo
         case ColumnCompare(column, operator, value):
             return _compare(column, operator, value, naming)
         case ColumnIn(column, values):
-            parts = [_compare(column, "=", value, naming) for value in values]
-            text = " OR ".join(sql for sql, _ in parts) or "false"
-            return f"({text})", sum((bound for _, bound in parts), ())
+            return _in(column, values, naming)
         case ColumnMissing(column):
             return f"{naming.typed('x', column)} IS NULL", ()
         case ColumnGiven(column):
@@ -255,6 +260,18 @@ def _compare(column: str, operator: str, value: object, naming: Naming) -> Sql:
     return f"{typed} {_OPERATORS[operator]} {_place(value)}", (_bound(value, naming.zone),)
 
 
+def _in(column: str, values: tuple[object, ...], naming: Naming) -> Sql:
+    """One flat list for each type: a chain of comparisons would be as deep as it is long."""
+    parts = []
+    for letter in sorted({_letter(value) for value in values}):
+        chosen = [value for value in values if _letter(value) == letter]
+        places = ", ".join(_place(value) for value in chosen)
+        bound = tuple(_bound(value, naming.zone) for value in chosen)
+        parts.append((f"{naming.typed(letter, column)} IN ({places})", bound))
+    text = " OR ".join(sql for sql, _ in parts) or "false"
+    return f"({text})", tuple(value for _, bound in parts for value in bound)
+
+
 def _place(value: object) -> str:
     return f"CAST(? AS DECIMAL(38, {DECIMALS}))" if _letter(value) == "n" else "?"
 
@@ -271,6 +288,12 @@ def _bound(value: object, zone: ZoneInfo) -> object:
             return unicodedata.normalize("NFC", str(value))
 
 
+def compared(value: object, zone: ZoneInfo) -> tuple[str, Any]:
+    """The letter of the typed column that a value is compared with, and the value in the form of that column."""
+    letter, bound = _letter(value), _bound(value, zone)
+    return letter, Decimal(str(bound)) if letter == "n" else bound
+
+
 def _people_sql(condition: PeopleCondition, where: Sql, naming: Naming) -> Sql:
     filter_sql, filter_values = where
     chosen = f"FILTER (WHERE {filter_sql})"
@@ -280,9 +303,10 @@ def _people_sql(condition: PeopleCondition, where: Sql, naming: Naming) -> Sql:
         case Aggregate("avg", column, operator, value):
             # The sum against value times count: no division, so no rounding.
             typed = naming.typed(_aggregated("avg", value), column)
-            text = f"sum({typed}) {chosen} {_OPERATORS[operator]} CAST(? AS HUGEINT) * count({typed}) {chosen}"
-            exact = _bound(value, naming.zone)
-            whole = int(exact.replace(".", "")) if isinstance(exact, str) else exact
+            counted = f"CAST(count({typed}) {chosen} AS DECIMAL({_COUNT_DIGITS}, 0))"
+            text = f"sum({typed}) {chosen} {_OPERATORS[operator]} CAST(? AS DECIMAL({WHOLE_DIGITS}, 0)) * {counted}"
+            # As text: not every engine takes whole numbers of more than 64 bits.
+            whole = str(_bound(value, naming.zone)).replace(".", "")
             return text, (*filter_values, whole, *filter_values)
         case Aggregate(function, column, operator, value):
             typed = naming.typed(_letter(value), column)
@@ -292,6 +316,6 @@ def _people_sql(condition: PeopleCondition, where: Sql, naming: Naming) -> Sql:
             # The latest time and, in the lowest bit, whether a row of that time compares so.
             test, bound_values = _compare(column, operator, value, naming)
             time = naming.typed("t", naming.time)
-            marked = f"max({time} * 2 + CAST(coalesce({test}, false) AS BIGINT))"
-            text = f"({marked} FILTER (WHERE {filter_sql} AND {time} IS NOT NULL)) & 1 = 1"
+            marked = f"max({time} * 2 + CASE WHEN {test} THEN 1 ELSE 0 END)"
+            text = f"({marked} FILTER (WHERE {filter_sql} AND {time} IS NOT NULL)) % 2 <> 0"
             return text, (*bound_values, *filter_values)

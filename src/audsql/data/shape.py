@@ -9,34 +9,45 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audsql.data.content import LINES_SHOWN_MAX, line_list
 from audsql.diag import Diagnostic, error
+from audsql.records import dataclass
 from audsql.source import Span
 
-__all__ = ["Shape", "physical_lines", "shape_of"]
+__all__ = [
+    "RECORD_BYTES_MAX", "Shape", "names_a_person", "physical_lines", "plain_blocks", "plain_cells", "shape_of",
+]  # fmt: skip
 
 RECORD_BYTES_MAX = 1 << 20  # a longer line is a damaged file, or an attack
 _BLOCK_BYTES = 1 << 24
+_PLAIN_BYTES = 1 << 18
 _LF, _QUOTE = 10, 34
 Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`body`: the data records, each with its line end. `folded`: for every line break inside quotes the
-    number of its record (from 0), ascending."""
+    """`data`: the whole text; from `start` on it is the data records, each with its line end. `quoted`: whether any of
+    them holds a quote. `folded`: for every line break inside quotes the number of its record (from 0), ascending."""
 
     header: tuple[str, ...]
-    body: bytes
+    data: bytes
+    start: int
     records: int
     header_lines: int
     folded: Places
+    quoted: bool = True
+
+    @property
+    def body(self) -> memoryview:
+        """The data records, where they stand in memory."""
+        return memoryview(self.data)[self.start :]
 
 
 @dataclass(slots=True)
@@ -63,6 +74,11 @@ class _Scan:
 _ID = re.compile(r"[Uu][0-9A-Fa-f]{32}|[^@\s]+@[^@\s]+\.[^@\s]+|\+?(?:[-() ]*\d){10,}[-() ]*")
 
 
+def names_a_person(name: str) -> bool:
+    """Whether the name of a column is an id, so that it is none."""
+    return _ID.fullmatch(name.strip()) is not None
+
+
 def shape_of(data: bytes, delimiter: str, file: str, span: Span | None) -> tuple[Shape | None, tuple[Diagnostic, ...]]:
     """Header and records of a text without bare carriage returns; every fault of form with its lines.
 
@@ -76,17 +92,21 @@ def shape_of(data: bytes, delimiter: str, file: str, span: Span | None) -> tuple
     header = _header(data[:end], delimiter)
     if header is None:
         return None, (error("AUD1036", span, file=file, line=1),)
-    if not any(header) or any(_ID.fullmatch(name.strip()) for name in header):
+    if not any(header) or any(names_a_person(name) for name in header):
         return None, (error("AUD1030", span, file=file),)
     twice = tuple(sorted({name for name in header if name and header.count(name) > 1}))
     if twice:
         return None, (error("AUD1033", span, file=file, names=twice),)
-    body = data[end + 1 :]
-    if body and not body.endswith(b"\n"):
-        body += b"\n"
-    scan = _scan(np.frombuffer(body, np.uint8), ord(delimiter), len(header))
+    start, header_lines = min(end + 1, len(data)), data.count(b"\n", 0, end) + 1
+    if start < len(data) and not data.endswith(b"\n"):
+        data += b"\n"
+    quoted = data.find(b'"', start) >= 0
+    records = None if quoted else _plain_records(data, start, delimiter, len(header))
+    if records is not None:
+        return Shape(header, data, start, records, header_lines, np.empty(0, np.int64), quoted), ()
+    scan = _scan(np.frombuffer(data, np.uint8)[start:], ord(delimiter), len(header))
     folded = np.concatenate(scan.folded) if scan.folded else np.empty(0, np.int64)
-    shape = Shape(header, body, scan.records, data.count(b"\n", 0, end) + 1, folded)
+    shape = Shape(header, data, start, scan.records, header_lines, folded, quoted)
     problems = _problems(shape, scan, file, span)
     return (None if problems else shape), problems
 
@@ -113,6 +133,47 @@ def _header(data: bytes, delimiter: str) -> tuple[str, ...] | None:
     except csv.Error:
         return None
     return tuple(rows[0]) if rows else ()
+
+
+# --- records without quotes -----------------------------------------------------------------------
+
+
+def plain_blocks(data: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of blocks of whole lines, small enough to stay in the cache of a core; every line ends."""
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + _PLAIN_BYTES) + 1 or data.find(b"\n", start) + 1
+        yield start, end
+        start = end
+
+
+def plain_cells(block: NDArray[np.uint8], delimiter: int, columns: int) -> Places | None:
+    """Where the cells of whole lines without quotes end, a record a row; None where a line has other cells, is empty
+    or too long."""
+    marks = block == _LF
+    records = np.count_nonzero(marks)
+    marks |= block == delimiter
+    places = np.flatnonzero(marks)
+    if len(places) != records * columns:
+        return None
+    ends = places.reshape(-1, columns)
+    # As many lines end here as there are.
+    if not (block[ends[:, -1]] == _LF).all():
+        return None
+    # Where every cell ends as it should, a line is empty only where its one cell is.
+    lengths = np.diff(ends[:, -1], prepend=-1)
+    good = len(lengths) and lengths.min() > 1 - (columns > 1) and lengths.max() <= RECORD_BYTES_MAX + 1
+    return ends if good else None
+
+
+def _plain_records(data: bytes, start: int, delimiter: str, columns: int) -> int | None:
+    """How many records there are; None where anything is wrong with one."""
+    array, records = np.frombuffer(data, np.uint8), 0
+    for begin, end in plain_blocks(data, start):
+        ends = plain_cells(array[begin:end], ord(delimiter), columns)
+        if ends is None:
+            return None
+        records += len(ends)
+    return records
 
 
 # --- one pass over the bytes -----------------------------------------------------------------------
@@ -187,7 +248,7 @@ def _check_records(scan: _Scan, ends: Places, fields: Places, columns: int) -> N
 
 def _problems(shape: Shape, scan: _Scan, file: str, span: Span | None) -> tuple[Diagnostic, ...]:
     def line(offset: int) -> int:
-        return shape.body.count(b"\n", 0, offset) + 1 + shape.header_lines
+        return shape.data.count(b"\n", shape.start, shape.start + offset) + 1 + shape.header_lines
 
     if scan.misquoted_at >= 0:
         return (error("AUD1036", span, file=file, line=line(scan.misquoted_at)),)

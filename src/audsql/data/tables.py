@@ -7,32 +7,38 @@ all that is kept. Rules: specs/data.md, tables.* and conditions.*.
 
 from __future__ import annotations
 
-import os
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audsql.data.content import LINES_SHOWN_MAX, Content, decode, line_list
+from audsql.data.cells import Cells, TooMany, read_cells
+from audsql.data.coded import aggregated, in_pieces, is_countable, meanings_of, number_people, truth_of, whole
+from audsql.data.content import LINES_SHOWN_MAX, Content
 from audsql.data.ids import Ids, bad_codes, column_of, normalise
 from audsql.data.leaves import Leaf, Naming, TypedColumn, columns_needed, leaf_sql, out_of_range, values_of
-from audsql.data.lists import bare_returns, id_problems
-from audsql.data.shape import Shape, physical_lines, shape_of
-from audsql.data.typed import time_sql, typed_sql
+from audsql.data.lists import id_problems
+from audsql.data.reading import read_sheet
+from audsql.data.shape import Shape
+from audsql.data.sheet import Part, Sheet, load, places, unread_columns
+from audsql.data.typed import absent_sql, time_sql, typed_sql
 from audsql.diag import Diagnostic, error
-from audsql.meaning.ir import IdKind
+from audsql.meaning.ir import ColumnIn, IdKind
 from audsql.near import nearest
+from audsql.records import dataclass
 from audsql.source import Span
 
-__all__ = ["Form", "PairsResult", "TableRead", "TableResult", "evaluate_table", "read_pairs", "read_table"]
+__all__ = [
+    "Form", "PairsResult", "TableRead", "TableResult", "evaluate_table", "read_pairs", "read_table", "typed_rows",
+]  # fmt: skip
 
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ","}
 _BATCH = 100_000
+_MEBIBYTE = 1 << 20
 _LEAVES_PER_QUERY = 200
 # Planning a query costs DuckDB more than the square of its columns, and time and memory more than reading few rows
 # again does.
@@ -42,7 +48,10 @@ _LEAVES_PER_QUERY_OF_FEW = 32
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a table file is declared: its ids as (kind, column), its time column, other columns that must exist."""
+    """How a table file is declared: its ids as (kind, column), its time column, other columns that must exist.
+
+    `queried`: the rows are the result of a query, and `file` is only how messages call it.
+    """
 
     name: str
     file: str
@@ -52,6 +61,7 @@ class Form:
     region: str
     zone: ZoneInfo
     span: Span | None
+    queried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class TableRead:
     """A table whose form is sound, or `shape` None and the reasons."""
 
     encoding: str
-    shape: Shape | None
+    shape: Sheet | None
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -91,27 +101,42 @@ class PairsResult:
 
 
 def read_table(content: Content, form: Form) -> TableRead:
-    """Decode a file and check its form. Codes: AUD1006 to AUD1013, AUD1030 to AUD1039."""
-    text = decode(content, form.span)
-    if isinstance(text, Diagnostic):
-        return TableRead("", None, (text,))
-    problems = bare_returns(text.data, form.file, form.span)
-    if problems:
-        return TableRead(text.encoding, None, problems)
-    delimiter = DELIMITERS[PurePosixPath(form.file).suffix.lower()]
-    shape, problems = shape_of(text.data, delimiter, form.file, form.span)
-    if shape is not None:
-        declared = [column for _, column in form.ids]
-        declared += [form.time_column] if form.time_column else []
-        problems = missing_columns(shape, [*declared, *form.others], form)
-    return TableRead(text.encoding, None if problems else shape, problems)
+    """Decode a file and check its form. Codes: AUD1006 to AUD1013, AUD1030 to AUD1039, AUD1057 to AUD1069."""
+    if form.queried:
+        # The result of a query is kept as CSV (`data.queried`).
+        content = replace(content, ending=".csv")
+    names = [column for _, column in form.ids]
+    encoding, sheet, problems = read_sheet(content, names, form.span)
+    if sheet is not None:
+        if form.queried:
+            sheet = _without_header_line(sheet)
+        declared = [*names, *([form.time_column] if form.time_column else []), *form.others]
+        problems = (*missing_columns(sheet, declared, form), *_several_columns(sheet, form))
+    return TableRead(encoding, None if problems else sheet, problems)
 
 
-def missing_columns(shape: Shape, wanted: Sequence[str], form: Form) -> tuple[Diagnostic, ...]:
+def _without_header_line(sheet: Sheet) -> Sheet:
+    """Then lines are rows of the result, from 1: it has no header line, and a cell's line breaks are no lines."""
+    part = sheet.parts[0]
+    assert isinstance(part.shape, Shape)
+    shape = replace(part.shape, header_lines=0, folded=part.shape.folded[:0])
+    return replace(sheet, parts=(Part(part.file, shape),))
+
+
+def _several_columns(sheet: Sheet, form: Form) -> tuple[Diagnostic, ...]:
+    """AUD1062 where the only column is meant and there are several."""
+    if any(not column for _, column in form.ids) and len(sheet.header) > 1:
+        return (error("AUD1062", form.span, file=form.file, columns=sheet.header[:12]),)
+    return ()
+
+
+def missing_columns(shape: Sheet, wanted: Sequence[str], form: Form) -> tuple[Diagnostic, ...]:
     """AUD1039 for each wanted column that the header lacks."""
-    found = []
+    found: list[Diagnostic] = []
+    if not shape.header and not shape.records:
+        return ()  # JSON Lines without a line
     names = [name for name in shape.header if name]
-    for column in dict.fromkeys(unicodedata.normalize("NFC", name) for name in wanted):
+    for column in dict.fromkeys(unicodedata.normalize("NFC", name) for name in wanted if name):
         if column not in names:
             known, near = tuple(names[:12]), nearest(column, names)
             found.append(error("AUD1039", form.span, file=form.file, column=column, near=near, columns=known))
@@ -119,9 +144,11 @@ def missing_columns(shape: Shape, wanted: Sequence[str], form: Form) -> tuple[Di
 
 
 def evaluate_table(
-    shape: Shape, form: Form, key: tuple[IdKind, str], leaves: Sequence[Leaf], scratch: Path
+    shape: Sheet, form: Form, key: tuple[IdKind, str], leaves: Sequence[Leaf], scratch: Path, memory_bytes: int = 0
 ) -> TableResult:
     """All leaves over one table in one pass, per person by the id column `key` (kind, column).
+
+    `memory_bytes`: what the database may take before it goes on in `scratch`; 0: what it thinks fit.
 
     Raises OSError where the working copy cannot be written. Codes: AUD1013 to AUD1029 for ids,
     AUD1038 to AUD1046.
@@ -132,16 +159,22 @@ def evaluate_table(
         return TableResult(None, {}, 0, None, problems)
     if shape.records == 0:
         return TableResult(normalise(column_of(b""), key[0]), {leaf.key: _NONE for leaf in leaves}, 0, None, ())
+    known = _evaluate_coded(shape, form, key, leaves, needed, scratch, memory_bytes)
+    if known is not None:
+        return known
     result = _with_copy(
-        lambda connection, copy: _evaluate(connection, copy, shape, form, key, leaves, needed), shape, form, scratch
+        lambda connection, copy: _evaluate(connection, copy, shape, form, key, leaves, needed),
+        form,
+        scratch,
+        memory_bytes,
     )
     return TableResult(None, {}, 0, None, (result,)) if isinstance(result, Diagnostic) else result
 
 
 def read_pairs(
-    shape: Shape, form: Form, given: tuple[IdKind, str], found: tuple[IdKind, str], scratch: Path
+    shape: Sheet, form: Form, given: tuple[IdKind, str], found: tuple[IdKind, str], scratch: Path, memory_bytes: int = 0
 ) -> PairsResult:
-    """The pairs of two id columns (kind, column), each cell under the rules of its kind.
+    """The pairs of two id columns (kind, column), each cell under the rules of its kind; `memory_bytes` as above.
 
     Raises OSError where the working copy cannot be written. Codes: AUD1013 to AUD1029, AUD1038, AUD1046.
     """
@@ -149,7 +182,7 @@ def read_pairs(
         none = column_of(b"")
         return PairsResult(normalise(none, given[0]), normalise(none, found[0]), 0, ())
     result = _with_copy(
-        lambda connection, copy: _pairs(connection, copy, shape, form, given, found), shape, form, scratch
+        lambda connection, copy: _pairs(connection, copy, shape, form, given, found), form, scratch, memory_bytes
     )
     return PairsResult(None, None, 0, (result,)) if isinstance(result, Diagnostic) else result
 
@@ -157,13 +190,13 @@ def read_pairs(
 _T = TypeVar("_T")
 
 
-def _with_copy(ask: Callable[[Any, Path], _T], shape: Shape, form: Form, scratch: Path) -> _T | Diagnostic:
+def _with_copy(ask: Callable[[Any, Path], _T], form: Form, scratch: Path, memory_bytes: int = 0) -> _T | Diagnostic:
     """What is asked of a connection and a private copy of the rows; AUD1046 where the engine fails."""
     import duckdb  # costs 0.1 s of start-up, and lists do without it
 
-    copy = _private_copy(shape.body, scratch)
+    copy = scratch / "rows"
     try:
-        connection = _connect(scratch)
+        connection = connect(scratch, memory_bytes)
         try:
             return ask(connection, copy)
         finally:
@@ -178,9 +211,10 @@ _NONE = np.empty(0, np.bool_)
 
 
 def _condition_problems(
-    shape: Shape, form: Form, leaves: Sequence[Leaf], needed: frozenset[TypedColumn]
+    shape: Sheet, form: Form, leaves: Sequence[Leaf], needed: frozenset[TypedColumn]
 ) -> tuple[Diagnostic, ...]:
-    found = list(missing_columns(shape, sorted({column for _, column in needed if column}), form))
+    named = sorted({unicodedata.normalize("NFC", column) for _, column in needed if column})
+    found = [*missing_columns(shape, named, form), *unread_columns(shape, named, form.file, form.span)]
     if ("t", "") in needed:
         found.append(error("AUD1044", form.span, table=form.name))
     numbers = {str(value) for leaf in leaves for value in values_of(leaf) if out_of_range(value)}
@@ -188,15 +222,7 @@ def _condition_problems(
     return tuple(found)
 
 
-def _private_copy(body: bytes, scratch: Path) -> Path:
-    path = scratch / "rows"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(body)
-    return path
-
-
-def _connect(scratch: Path) -> Any:
+def connect(scratch: Path, memory_bytes: int = 0) -> Any:
     import duckdb
 
     settings: dict[str, str | bool | int | float | list[str]] = {
@@ -206,6 +232,8 @@ def _connect(scratch: Path) -> Any:
         "python_enable_replacements": "false",
         "temp_directory": str(scratch),
     }
+    if memory_bytes:
+        settings["memory_limit"] = f"{memory_bytes // _MEBIBYTE}MiB"
     connection = duckdb.connect(":memory:", config=settings)
     folder = str(scratch).replace("'", "''")
     connection.execute(f"SET allowed_directories = ['{folder}']")
@@ -214,49 +242,203 @@ def _connect(scratch: Path) -> Any:
     return connection
 
 
+# --- plain files ------------------------------------------------------------------------------------
+
+
+def _evaluate_coded(
+    sheet: Sheet,
+    form: Form,
+    key: tuple[IdKind, str],
+    leaves: Sequence[Leaf],
+    needed: frozenset[TypedColumn],
+    scratch: Path,
+    memory_bytes: int,
+) -> TableResult | None:
+    """The same from the bytes of delimited files without quotes; None where that does not do, for whatever reason, a
+    fault included: then the engine reads the rows, and tells what is wrong with them."""
+    shapes = [part.shape for part in sheet.parts if isinstance(part.shape, Shape) and not part.shape.quoted]
+    if key[0] != "user_id" or len(shapes) < len(sheet.parts):
+        return None
+    naming = Naming({name: at for at, name in enumerate(sheet.header) if name}, form.time_column or "", form.zone)
+    id_number = naming.numbers[unicodedata.normalize("NFC", key[1])] if key[1] else 0
+    cells = _cells(shapes, sheet.delimiter, id_number, needed, leaves, naming)
+    if cells is None:
+        return None
+    if not cells.codes:
+        return _over_codes(None, cells, leaves, needed, naming, 1)
+    found = _with_copy(
+        lambda opened, _: _over_codes(opened, cells, leaves, needed, naming, _per_query(sheet, leaves)),
+        form,
+        scratch,
+        memory_bytes,
+    )
+    return None if isinstance(found, Diagnostic) else found
+
+
+def _over_codes(
+    connection: Any,
+    cells: Cells,
+    leaves: Sequence[Leaf],
+    needed: frozenset[TypedColumn],
+    naming: Naming,
+    per_query: int,
+) -> TableResult | None:
+    """What comes of codes; None where a cell is not what a condition takes it for."""
+    meanings = meanings_of(connection, cells, needed, naming)
+    if meanings is None:
+        return None
+    people = number_people(cells)
+    truth = truth_of([leaf for leaf in leaves if is_countable(leaf)], cells, meanings, people)
+    others = [leaf for leaf in leaves if not is_countable(leaf)]
+    if others:
+        truth |= aggregated(connection, others, cells, meanings, people, per_query)
+    ids = Ids("user_id", people.high, people.low)
+    return TableResult(ids, truth, len(cells.given) - len(cells.high), meanings.latest, ())
+
+
+def _per_query(sheet: Sheet, leaves: Sequence[Leaf]) -> int:
+    """How many leaves one query is about."""
+    few = sheet.records <= _FEW_RECORDS
+    return max(min(_LEAVES_PER_QUERY, _LEAVES_PER_QUERY_OF_FEW if few else len(leaves)), 1)
+
+
+def _cells(
+    shapes: Sequence[Shape],
+    delimiter: str,
+    id_number: int,
+    needed: frozenset[TypedColumn],
+    leaves: Sequence[Leaf],
+    naming: Naming,
+) -> Cells | None:
+    """The cells that conditions need; times in pieces where nearly each is spelt differently."""
+    letters: dict[int, set[str]] = {}
+    for letter, column in needed:
+        letters.setdefault(naming.numbers[column], set()).add(letter)
+    pieces = {number: whole(number) for number in sorted(letters)}
+    while True:
+        cells = read_cells(shapes, delimiter, id_number, [one for some in pieces.values() for one in some])
+        if not isinstance(cells, TooMany):
+            return cells
+        number = cells.piece[0]
+        listed = any(isinstance(row, ColumnIn) and naming.numbers[row.column] == number
+                     for leaf in leaves for row in leaf.rows)  # fmt: skip
+        if letters[number] != {"t"} or listed or len(pieces[number]) > 1:
+            return None
+        pieces[number] = in_pieces(number)
+
+
 # --- loading ----------------------------------------------------------------------------------------
 
 
 def _evaluate(
     connection: Any,
     copy: Path,
-    shape: Shape,
+    shape: Sheet,
     form: Form,
     key: tuple[IdKind, str],
     leaves: Sequence[Leaf],
     needed: frozenset[TypedColumn],
 ) -> TableResult:
-    numbers = {name: number for number, name in enumerate(shape.header) if name}
-    id_number = numbers[unicodedata.normalize("NFC", key[1])]
-    _load(connection, copy, shape, form, {id_number, *(numbers[column] for _, column in needed)})
-    problems = _miscounted(connection, shape, form)
-    if problems:
+    ready, problems = _ready(connection, copy, shape, form, key, needed)
+    if ready is None:
         return TableResult(None, {}, 0, None, problems)
+    per_query = _per_query(shape, leaves)
+    ids, truth = _people(connection, ready.source, key[0], ready.texts, leaves, ready.naming, per_query)
+    latest = None
+    if form.time_column and ("t", form.time_column) in needed:
+        time = ready.naming.typed("t", form.time_column)
+        latest = connection.execute(f"SELECT max({time}) FROM {ready.source}").fetchone()[0]
+    return TableResult(ids, truth, _blank_ids(connection), latest, ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A table loaded, checked and typed: `source` is where its rows are read, `texts` the ids by the number that
+    stands for them (none for user ids)."""
+
+    source: str
+    texts: tuple[str, ...]
+    naming: Naming
+
+
+def _ready(
+    connection: Any, copy: Path, shape: Sheet, form: Form, key: tuple[IdKind, str], needed: frozenset[TypedColumn]
+) -> tuple[_Ready | None, tuple[Diagnostic, ...]]:
+    numbers = {name: number for number, name in enumerate(shape.header) if name}
+    id_number = numbers[unicodedata.normalize("NFC", key[1])] if key[1] else 0
+    wanted = sorted({id_number, *(numbers[column] for _, column in needed)})
+    problems = load(connection, shape, wanted, copy, form.span) or _miscounted(connection, shape, form)
+    if problems:
+        return None, problems
     problems = _id_problems(connection, id_number, shape, form, key)
     texts: tuple[str, ...] = ()
     if not problems:
         texts = _name_people(connection, id_number, key[0])
         problems = _type_columns(connection, id_number, key[0], numbers, needed, shape, form)
     if problems:
-        return TableResult(None, {}, 0, None, problems)
+        return None, problems
+    times = sorted(numbers[column] for letter, column in needed if letter == "t")
     naming = Naming(numbers, form.time_column or "", form.zone)
-    source = time_sql(connection, sorted(numbers[column] for letter, column in needed if letter == "t"), form.zone)
-    per_query = min(_LEAVES_PER_QUERY, _LEAVES_PER_QUERY_OF_FEW if shape.records <= _FEW_RECORDS else len(leaves))
-    ids, truth = _people(connection, source, key[0], texts, leaves, naming, max(per_query, 1))
-    latest = None
-    if form.time_column and ("t", form.time_column) in needed:
-        latest = connection.execute(f"SELECT max({naming.typed('t', form.time_column)}) FROM {source}").fetchone()[0]
-    blank = connection.execute("SELECT count(*) FROM typed WHERE person IS NULL").fetchone()[0]
-    return TableResult(ids, truth, blank, latest, ())
+    return _Ready(time_sql(connection, times, form.zone), texts, naming), ()
+
+
+def _blank_ids(connection: Any) -> int:
+    found: int = connection.execute("SELECT count(*) FROM typed WHERE person IS NULL").fetchone()[0]
+    return found
+
+
+def typed_rows(
+    shape: Sheet,
+    form: Form,
+    key: tuple[IdKind, str],
+    leaves: Sequence[Leaf],
+    scratch: Path,
+    take: Callable[[Naming, Sequence[str], Iterator[list[tuple[Any, ...]]]], None],
+) -> tuple[int | None, tuple[Diagnostic, ...]]:
+    """The rows that have an id as values, for an engine that is elsewhere; the number of rows without one.
+
+    `take` is given the naming of the columns, their names (`person`, then `x3`, `n3`, ...) and the rows in pieces:
+    the id as its kind is written, text in NFC, numbers as decimals of 9 places, times in microseconds, truth values.
+    Raises OSError where the working copy cannot be written. Codes: as `evaluate_table`; then None comes back.
+    """
+    needed = frozenset().union(*(columns_needed(leaf, form.time_column) for leaf in leaves))
+    problems = _condition_problems(shape, form, leaves, needed)
+    if problems:
+        return None, problems
+    numbers = {name: number for number, name in enumerate(shape.header) if name}
+    naming = Naming(numbers, form.time_column or "", form.zone)
+    names = [naming.typed(letter, column) for letter, column in sorted(needed)]
+    if shape.records == 0:
+        take(naming, ["person", *names], iter(()))
+        return 0, ()
+
+    def ask(connection: Any, copy: Path) -> tuple[int | None, tuple[Diagnostic, ...]]:
+        ready, found = _ready(connection, copy, shape, form, key, needed)
+        if ready is None:
+            return None, found
+        blank, chosen = _blank_ids(connection), ", ".join(["person", *names])
+        rows = connection.execute(f"SELECT {chosen} FROM {ready.source} WHERE person IS NOT NULL")
+        take(ready.naming, ["person", *names], _pieces(rows, ready.texts))
+        return blank, ()
+
+    result = _with_copy(ask, form, scratch)
+    return (None, (result,)) if isinstance(result, Diagnostic) else result
+
+
+def _pieces(rows: Any, texts: tuple[str, ...]) -> Iterator[list[tuple[Any, ...]]]:
+    while piece := rows.fetchmany(_BATCH):
+        if texts:
+            yield [(texts[person], *values) for person, *values in piece]
+        else:
+            yield [(f"U{person:032x}", *values) for person, *values in piece]
 
 
 def _pairs(
-    connection: Any, copy: Path, shape: Shape, form: Form, given: tuple[IdKind, str], found: tuple[IdKind, str]
+    connection: Any, copy: Path, shape: Sheet, form: Form, given: tuple[IdKind, str], found: tuple[IdKind, str]
 ) -> PairsResult:
     numbers = {name: number for number, name in enumerate(shape.header) if name}
     columns = [numbers[unicodedata.normalize("NFC", column)] for _, column in (given, found)]
-    _load(connection, copy, shape, form, set(columns))
-    problems = _miscounted(connection, shape, form)
+    problems = load(connection, shape, sorted(set(columns)), copy, form.span) or _miscounted(connection, shape, form)
     for number, key in () if problems else zip(columns, (given, found), strict=True):
         problems += _id_problems(connection, number, shape, form, key)
     if problems:
@@ -270,20 +452,7 @@ def _pairs(
     return PairsResult(sides[0], sides[1], blank, ())
 
 
-def _load(connection: Any, copy: Path, shape: Shape, form: Form, wanted: set[int]) -> None:
-    """The wanted columns as text. Every column is declared, so that nothing is guessed."""
-    columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(shape.header)))
-    chosen = ", ".join(f"c{number}" for number in sorted(wanted))
-    delimiter = DELIMITERS[PurePosixPath(form.file).suffix.lower()]
-    connection.execute(
-        f"CREATE TABLE raw AS SELECT {chosen} FROM read_csv(?, auto_detect = false, header = false, delim = ?,"
-        " quote = '\"', escape = '\"', new_line = '\\n', strict_mode = true, null_padding = false,"
-        f" ignore_errors = false, columns = {{{columns}}})",
-        [str(copy), delimiter],
-    )
-
-
-def _miscounted(connection: Any, shape: Shape, form: Form) -> tuple[Diagnostic, ...]:
+def _miscounted(connection: Any, shape: Sheet, form: Form) -> tuple[Diagnostic, ...]:
     """AUD1038 where the engine counts other rows than we do."""
     rows = connection.execute("SELECT count(*) FROM raw").fetchone()[0]
     if rows == shape.records:
@@ -297,7 +466,7 @@ _USER_ID = "U[0-9a-f]{32}"
 
 
 def _id_problems(
-    connection: Any, number: int, shape: Shape, form: Form, key: tuple[IdKind, str]
+    connection: Any, number: int, shape: Sheet, form: Form, key: tuple[IdKind, str]
 ) -> tuple[Diagnostic, ...]:
     """Malformed ids by reason, with their lines."""
     given = f"c{number} <> ''"
@@ -313,8 +482,10 @@ def _id_problems(
     if not cells:
         return ()
     codes = bad_codes(_column([cell for _, cell in cells]), key[0], form.region)
-    lines = physical_lines(shape, np.array([row for row, _ in cells], np.int64))
-    return id_problems(codes, lines, form.file, key[1], key[0], form.region, form.span)
+    records = np.array([row for row, _ in cells], np.int64)
+    return id_problems(
+        codes, records, form.file, key[1], key[0], form.region, form.span, lambda bad: places(shape, bad)
+    )
 
 
 def _column(cells: Sequence[str]) -> Any:
@@ -350,7 +521,7 @@ def _type_columns(
     kind: IdKind,
     numbers: Mapping[str, int],
     needed: frozenset[TypedColumn],
-    shape: Shape,
+    shape: Sheet,
     form: Form,
 ) -> tuple[Diagnostic, ...]:
     """The table `typed`; AUD1040 to AUD1042 for cells that are not what a condition takes them for."""
@@ -365,23 +536,19 @@ def _type_columns(
     found = []
     for letter, column in sorted(needed):
         if letter != "x":
-            bad = f"x{numbers[column]} IS NOT NULL AND {_absent(letter, numbers[column])}"
+            bad = f"x{numbers[column]} IS NOT NULL AND {absent_sql(letter, numbers[column])}"
             found += _type_problems(connection, bad, _TYPE_CODES[letter], column, shape, form)
     return tuple(found)
 
 
-def _absent(letter: str, number: int) -> str:
-    return f"l{number} IS NULL AND z{number} IS NULL" if letter == "t" else f"{letter}{number} IS NULL"
-
-
-def _type_problems(connection: Any, bad: str, code: str, column: str, shape: Shape, form: Form) -> list[Diagnostic]:
+def _type_problems(connection: Any, bad: str, code: str, column: str, shape: Sheet, form: Form) -> list[Diagnostic]:
     count = connection.execute(f"SELECT count(*) FROM typed WHERE {bad}").fetchone()[0]
     if not count:
         return []
     sql = f"SELECT record FROM typed WHERE {bad} ORDER BY record LIMIT {LINES_SHOWN_MAX}"
     records = np.array([row[0] for row in connection.execute(sql).fetchall()], np.int64)
-    lines = line_list(physical_lines(shape, records).tolist())
-    return [error(code, form.span, file=form.file, column=column, count=count, lines=lines)]
+    lines, rows = places(shape, records)
+    return [error(code, form.span, file=form.file, column=column, count=count, lines=lines, rows=rows)]
 
 
 # --- people -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from audsql.data.leaves import DECIMALS, INTEGER_DIGITS_MAX
 
-__all__ = ["offset_pieces", "time_sql", "typed_sql"]
+__all__ = ["absent_sql", "offset_pieces", "time_sql", "typed_sql"]
 
 _NUMBER = rf"[+-]?[0-9]{{1,{INTEGER_DIGITS_MAX}}}(\.[0-9]{{1,{DECIMALS}}})?"
 _LOCAL = r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?)?"
@@ -45,6 +45,11 @@ def typed_sql(columns: Collection[tuple[str, int]]) -> list[str]:
         elif letter == "t":
             projections += _time(cell, number)
     return projections
+
+
+def absent_sql(letter: str, number: int) -> str:
+    """Whether a cell has no value of this kind."""
+    return f"l{number} IS NULL AND z{number} IS NULL" if letter == "t" else f"{letter}{number} IS NULL"
 
 
 def _text(number: int, compared: bool) -> str:

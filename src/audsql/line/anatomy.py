@@ -6,7 +6,8 @@ Works on objects that were checked and on types that are not known here; nothing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from audsql.records import dataclass
 
 __all__ = ["Part", "parts_of"]
 

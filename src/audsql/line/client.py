@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -41,6 +41,7 @@ from audsql.line.transport import (
     Channel,
     Request,
 )
+from audsql.records import dataclass
 
 if TYPE_CHECKING:
     import httpx
@@ -96,6 +97,7 @@ _OPERATIONS = {
         Operation("consumption", "GET", f"{_MESSAGE}/quota/consumption"),
         Operation("validate", "POST", f"{_MESSAGE}/validate/{{kind}}"),
         Operation("followers", "GET", "/v2/bot/insight/followers", "insight"),
+        Operation("follower_ids", "GET", "/v2/bot/followers/ids"),
         Operation("insight_event", "GET", "/v2/bot/insight/message/event", "insight"),
         Operation("bot", "GET", "/v2/bot/info"),
     )
@@ -240,6 +242,25 @@ class LineClient:
     def followers(self, day: date) -> ReadOutcome[models.FollowerCounts]:
         """Friends and target reach on a day of Japan's calendar."""
         return self._read("followers", models.read_followers, query={"date": day.strftime("%Y%m%d")})
+
+    def follower_ids(self, most: int) -> ReadOutcome[frozenset[str]]:
+        """The friends, without those who blocked the account or do not let LINE tell; Unknown for more than `most`.
+
+        Refused where the account may not read them: only verified and premium ones may.
+        """
+        found: set[str] = set()
+        query = {"limit": str(limits.FOLLOWER_IDS_PAGE_SIZE_MAX)}
+        while True:
+            outcome = self._read("follower_ids", models.read_follower_ids, query=query)
+            if not isinstance(outcome, Found):
+                return outcome
+            found.update(outcome.value.ids)
+            if not outcome.value.following:
+                return Found(frozenset(found), outcome.request_id)
+            # A token that leads nowhere new would lead on for ever.
+            if len(found) >= most or query.get("start") == outcome.value.following or not outcome.value.ids:
+                return Unknown("too-many-followers")
+            query["start"] = outcome.value.following
 
     def insight_event(self, request_id: str) -> ReadOutcome[Mapping[str, object]]:
         """Opens and clicks of a narrowcast or broadcast, as LINE gives them: null means below 20."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from audsql.diag import Diagnostic, error
 from audsql.line.client import LineClient, operation
 from audsql.line.models import AudienceInfo, FollowerCounts
 from audsql.line.outcome import AlreadyAccepted, Found, Limited, ReadOutcome, Refused, Unknown
+from audsql.records import dataclass
 from audsql.source import Span
 
 __all__ = [

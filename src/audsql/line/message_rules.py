@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from audsql.diag import Diagnostic, error, warning
 from audsql.line import limits
 from audsql.line.recipient import canonical_json
+from audsql.records import dataclass
 from audsql.source import Span
 
 __all__ = ["MESSAGE", "Walk", "utf16_length"]

@@ -8,10 +8,11 @@ none of the three, which is why it is not used here (specs/line.md).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 
 from audsql.line import limits
+from audsql.records import dataclass
 
 __all__ = [
     "AudienceDetail",
@@ -26,6 +27,7 @@ __all__ = [
     "read_bot",
     "read_consumption",
     "read_detail",
+    "read_follower_ids",
     "read_followers",
     "read_page",
     "read_progress",
@@ -150,6 +152,14 @@ class FollowerCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowerIds:
+    """A page of friends. `following`: what to begin the next page with, empty after the last."""
+
+    ids: tuple[str, ...] = field(repr=False)
+    following: str
+
+
+@dataclass(frozen=True, slots=True)
 class BotInfo:
     bot_id: str
     name: str
@@ -252,6 +262,14 @@ def read_followers(body: Body) -> FollowerCounts | None:
     if not status:
         return None
     return FollowerCounts(status, *(_whole(body, key) for key in ("followers", "targetedReaches", "blocks")))
+
+
+def read_follower_ids(body: Body) -> FollowerIds | None:
+    """One page of ids, and where the next begins; '' after the last."""
+    found, following = body.get("userIds"), body.get("next", "")
+    if not isinstance(found, list) or not isinstance(following, str):
+        return None
+    return FollowerIds(tuple(one for one in found if isinstance(one, str)), following)
 
 
 def read_bot(body: Body) -> BotInfo | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+from audsql.records import dataclass
 
 __all__ = ["ClientPorts", "RequestRecord", "Secret", "system_ports"]
 

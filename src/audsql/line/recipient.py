@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from audsql.compile import program
 from audsql.line import limits
+from audsql.records import dataclass
 
 __all__ = [
     "GrammarError",
@@ -65,10 +65,12 @@ class Limit:
         return fields
 
 
+_spelled = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def canonical_json(value: object) -> bytes:
     """UTF-8 JSON with sorted keys and no blanks: equal values give equal bytes."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8")
+    return _spelled(value).encode("utf-8")
 
 
 # --- bodies ---------------------------------------------------------------------------------------------

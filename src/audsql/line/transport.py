@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from audsql.diag import Diagnostic, error
 from audsql.line import limits
 from audsql.line.outcome import Reply, Unknown
+from audsql.records import dataclass
 
 if TYPE_CHECKING:
     import ssl
@@ -111,6 +114,7 @@ class Channel:
             timer.cancel()
 
     def _exchange(self, request: Request, watch: _Watch) -> Reply | Unknown:
+        _load_httpx()
         import httpx
 
         client = self._client(request)
@@ -139,6 +143,7 @@ class Channel:
         return self._shared
 
     def _new_client(self, request: Request) -> httpx.Client:
+        _load_httpx()
         import httpx
 
         host = urlsplit(request.url).hostname or ""
@@ -184,6 +189,17 @@ def _read(response: httpx.Response, watch: _Watch, deadline: float) -> Reply | U
     if watch.cut:
         return Unknown("timeout")
     return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body))
+
+
+def _load_httpx() -> None:
+    """Load httpx without its own command line, which would load packages that draw on terminals: half of its cost."""
+    if "httpx" not in sys.modules:
+        # What is None cannot be imported; httpx does without it, as where those packages are missing.
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]
+        try:
+            import_module("httpx")
+        finally:
+            del sys.modules["httpx._main"]
 
 
 def _quiet_wire_logs() -> None:

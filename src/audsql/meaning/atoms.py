@@ -8,11 +8,12 @@ satisfy, or is unknown. Two atoms are the same set exactly if their `key`s are e
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from audsql.records import dataclass
 from audsql.source import made_often
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import tzinfo
 
 from audsql.diag import Bag, Label, error, fix, warning
@@ -11,6 +11,7 @@ from audsql.line.limits import AGE_TIERS, FRIEND_FOR_TIERS_DAYS, GENDERS, OSES
 from audsql.meaning import ir, values
 from audsql.meaning.conditions import people_conditions, row_conditions, unique_sorted
 from audsql.meaning.names import BUILT_IN, REMOTE_KINDS, Symbols, fix_near, nearest, written
+from audsql.records import dataclass
 from audsql.source import Span, made_often
 from audsql.syntax import ast
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -14,6 +13,7 @@ from audsql.meaning.conditions import date_words
 from audsql.meaning.expressions import lower
 from audsql.meaning.names import unknown_parameter
 from audsql.meaning.splits import arm_bucket
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 

@@ -6,7 +6,7 @@ Normative: specs/language/09-algebra.md, `algebra.compare`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from audsql.meaning import ir
@@ -15,6 +15,7 @@ from audsql.meaning.declared import KINDS, Thing, mentions, named, things_of
 from audsql.meaning.minimal import minimal
 from audsql.meaning.relation import relation
 from audsql.meaning.renames import pairs_of, retold
+from audsql.records import dataclass
 
 __all__ = ["Change", "Classification", "Comparison", "compare", "compare_sets"]
 
@@ -76,6 +77,10 @@ def compare_sets(
 
     One set that went and one that came are the same under another name where their meaning is equal.
     """
+    if not everything:
+        same = {name for name, one in before.items() if name in after and after[name].key == one.key}
+        before = {name: one for name, one in before.items() if name not in same}
+        after = {name: one for name, one in after.items() if name not in same}
     old = {name: Thing(kind, name, expression) for name, expression in before.items()}
     new = {name: Thing(kind, name, expression) for name, expression in after.items()}
     pairs = pairs_of([old[name] for name in sorted(old.keys() - new)], [new[name] for name in sorted(new.keys() - old)])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from audsql.meaning.spaces import Diagrams, Tables
+from audsql.records import dataclass
 
 __all__ = ["Product", "drawn", "irredundant", "least"]
 

@@ -4,10 +4,11 @@ everything else that was declared of it."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 from audsql.meaning import ir
+from audsql.records import dataclass
 from audsql.syntax import ast
 from audsql.syntax.parse import parse_expression
 

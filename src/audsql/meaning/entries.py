@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from math import ceil
@@ -13,10 +12,11 @@ from audsql.diag import Bag, Label, error
 from audsql.meaning import values
 from audsql.meaning.conditions import date_words
 from audsql.meaning.names import fix_near, nearest, unknown_parameter
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 
-__all__ = ["ENTRIES", "Reader", "UNSUPPORTED", "reader"]
+__all__ = ["ENTRIES", "Reader", "reader"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ ENTRIES: Mapping[str, Mapping[str, str]] = {
     },
     "table": {
         "file": 'file: "data/orders.csv"',
+        "query": 'query: "SELECT user_id, ordered_at FROM orders"',
+        "connection": "connection: warehouse",
         "id": "id: user_id",
         "time": "time: ordered_at",
         "fresh": "fresh: within 24 hours",
@@ -67,11 +69,6 @@ ENTRIES: Mapping[str, Mapping[str, str]] = {
         "account": "account: shop",
         "sent": 'sent: "bb9744f9-47fa-4a29-941e-1234567890ab"',
     },
-}
-
-# Keys that the language has and this version does not.
-UNSUPPORTED: Mapping[str, frozenset[str]] = {
-    "table": frozenset({"query"}),
 }
 
 _FLAGS: Mapping[str, frozenset[str]] = {
@@ -258,9 +255,6 @@ def reader(block: ast.Block, zone: tzinfo, bag: Bag) -> Reader:
 
 def _unknown_key(entry: ast.Entry, block: ast.Block, bag: Bag) -> None:
     key, known = entry.key.text, ENTRIES[block.kind]
-    if key in UNSUPPORTED.get(block.kind, ()):
-        bag.add(error("AUD0315", entry.key.span, feature=key))
-        return
     near = nearest(key, known)
     fixes = fix_near(entry.key.span, near)
     bag.add(

@@ -11,7 +11,7 @@ Rules: specs/language/08-parameters.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from audsql.diag import Bag, Diagnostic, Label, error, warning
 from audsql.meaning import ir
@@ -20,6 +20,7 @@ from audsql.meaning.expand_tree import Instance, Room, Seen, Template, Unit, Wor
 from audsql.meaning.expand_values import Given, argument_text, unknown_given, value_of
 from audsql.meaning.names import nearest
 from audsql.meaning.order import order
+from audsql.records import dataclass
 from audsql.source import CopySpan, Span
 from audsql.syntax import ast
 from audsql.syntax.parse import STATEMENTS_MAX

@@ -6,12 +6,13 @@ Rules: for.* of specs/language/08-parameters.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from audsql.diag import Bag, Label, error, warning
 from audsql.meaning.expand_tree import Room, Unit, Work, index_values
 from audsql.meaning.expand_values import argument_text, as_text, shortened, type_of
 from audsql.meaning.names import fix_near, is_unit, nearest
+from audsql.records import dataclass
 from audsql.source import Origin, Span
 from audsql.syntax import ast
 

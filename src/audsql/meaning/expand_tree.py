@@ -7,12 +7,13 @@ object. Rules: params.places, for.names and use.names of specs/language/08-param
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any, TypeVar
 
 from audsql.diag import Bag, error
 from audsql.meaning.expand_values import argument_text, as_text, indexed, shortened, type_of
 from audsql.meaning.names import fix_near, is_unit, nearest
+from audsql.records import dataclass
 from audsql.source import CopySpan, Origin, Span
 from audsql.syntax import ast, terms
 

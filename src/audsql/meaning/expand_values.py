@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from audsql.diag import Bag, Label, error
 from audsql.meaning.names import nearest
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 from audsql.syntax.lex import Tokens, is_plain_name, lex, name_text, string_text

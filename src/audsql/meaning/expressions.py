@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from audsql.diag import Bag, Diagnostic, Label, error, fix
 from audsql.meaning import algebra, ir
@@ -12,6 +12,7 @@ from audsql.meaning.names import BUILT_IN, Symbol, fix_near, nearest, written
 from audsql.meaning.splits import arm_of, lower_lookalike, lower_sample
 from audsql.meaning.types import Use, kind_problem, linkages, mapped_through
 from audsql.near import nearest_name
+from audsql.records import dataclass
 from audsql.source import Span, made_often
 from audsql.syntax import ast
 

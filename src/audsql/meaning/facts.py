@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -16,6 +15,7 @@ from itertools import combinations
 from typing import Any
 
 from audsql.meaning import ir
+from audsql.records import dataclass
 
 __all__ = ["Facts", "certain_facts"]
 

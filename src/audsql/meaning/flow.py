@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
+from audsql.records import dataclass
 from audsql.source import Span
 
 if TYPE_CHECKING:

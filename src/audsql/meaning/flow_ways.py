@@ -8,10 +8,10 @@ ends all that but the exit and the policies, since sets change. Normative: specs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from audsql.diag import Bag, Label, error, warning
 from audsql.meaning import algebra, ir
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
@@ -72,6 +72,7 @@ from audsql.meaning.project import (
     UploadSource,
     Verb,
 )
+from audsql.records import dataclass
 from audsql.source import made_often
 
 __all__ = [
@@ -208,9 +209,13 @@ def _join(
 
 
 def children(node: Expression) -> tuple[Expression, ...]:
-    if isinstance(node, And | Or):
+    if isinstance(node, (And, Or)):
         return node.operands
     return (node.operand,) if isinstance(node, Not) else ()
+
+
+# Each stage of a plan asks for the parts of every set once more: room for those of a large project.
+_EXPRESSIONS_REMEMBERED = 65_536
 
 
 class _Keyed(Protocol):
@@ -241,10 +246,20 @@ def parts_first(given: Iterable[Part], parts_of: Callable[[Part], Sequence[Part]
     return tuple(order.values())
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=_EXPRESSIONS_REMEMBERED)
 def nodes_of(expression: Expression) -> tuple[Expression, ...]:
     """The distinct nodes, each after its children; no recursion, each shared node once."""
-    return parts_first((expression,), children)
+    order: dict[str, Expression] = {}
+    stack = [expression]
+    while stack:
+        node = stack[-1]
+        missing = [part for part in children(node) if part.key not in order]
+        if missing:
+            stack.extend(missing[::-1])
+        else:
+            order.setdefault(node.key, node)
+            stack.pop()
+    return tuple(order.values())
 
 
 def atoms_of(expression: Expression) -> tuple[Atom, ...]:
@@ -252,7 +267,7 @@ def atoms_of(expression: Expression) -> tuple[Atom, ...]:
     return (expression.atom,) if isinstance(expression, Leaf) else _atoms_below(expression)
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=_EXPRESSIONS_REMEMBERED)
 def _atoms_below(expression: Expression) -> tuple[Atom, ...]:
     found = {node.key: node.atom for node in nodes_of(expression) if isinstance(node, Leaf)}
     return tuple(found[key] for key in sorted(found))

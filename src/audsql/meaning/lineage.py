@@ -11,7 +11,7 @@ __all__ = ["deep_atoms", "inner_of", "made_of", "nodes_inside", "read_from", "so
 
 def inner_of(atom: ir.Atom) -> ir.Expression | None:
     """The set that an atom is made from: what is mapped, what a lookalike resembles; None for all others."""
-    return atom.inner if isinstance(atom, ir.Mapped | ir.Lookalike) else None
+    return atom.inner if isinstance(atom, (ir.Mapped, ir.Lookalike)) else None
 
 
 def nodes_inside(expression: ir.Expression) -> tuple[ir.Expression, ...]:

@@ -7,7 +7,7 @@ to be wrong as well.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import tzinfo
 from typing import TypeVar
 
@@ -29,11 +29,12 @@ from audsql.meaning.reach import Earlier, lower_to
 from audsql.meaning.splits import lower_split
 from audsql.meaning.statements import lower_account, lower_delivery, lower_message, lower_table, lower_upload
 from audsql.meaning.values import zone_of
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text
 
-__all__ = ["Analysis", "TestCase", "analyse", "lower_expression"]
+__all__ = ["Analysis", "TestCase", "analyse", "lower_expression", "lower_meaning"]
 
 S = TypeVar("S", bound=ast.Statement)
 T = TypeVar("T")
@@ -113,14 +114,19 @@ def _written(files: Sequence[ast.File], kind: type[S]) -> tuple[S, ...]:
 
 def lower_expression(expression: ast.Expression, analysis: Analysis) -> tuple[ir.Expression, tuple[Diagnostic, ...]]:
     """What an expression means in the project; nobody where it has errors."""
+    meaning, problems = lower_meaning(expression, analysis)
+    return meaning.expression or ir.NOBODY, problems
+
+
+def lower_meaning(expression: ast.Expression, analysis: Analysis) -> tuple[Meaning, tuple[Diagnostic, ...]]:
+    """What an expression means in the project, with the kind of its ids; nothing where it has errors."""
     bag = Bag()
     filled, audiences = expand_expression(expression, analysis.expanded, bag)
     if filled is None:
-        return ir.NOBODY, bag.sorted()
+        return Meaning(None, None), bag.sorted()
     scope = _with_audiences(analysis.scope, audiences, bag) if audiences else analysis.scope
-    lowered = lower(filled, scope, bag)
-    known = lowered.expression is not None and not has_errors(bag.items)
-    return (lowered.expression if known and lowered.expression is not None else ir.NOBODY), bag.sorted()
+    meaning = lower(filled, scope, bag).meaning
+    return (Meaning(None, meaning.kind) if has_errors(bag.items) else meaning), bag.sorted()
 
 
 def _with_audiences(scope: Scope, audiences: Sequence[ast.Audience], bag: Bag) -> Scope:

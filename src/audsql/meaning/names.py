@@ -7,10 +7,11 @@ have one of their own each (specs/language/03-names.md).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from audsql.diag import Bag, Diagnostic, Fix, Label, error, fix
 from audsql.near import nearest
+from audsql.records import dataclass
 from audsql.source import Span, made_often
 from audsql.syntax import ast
 from audsql.syntax.text import name_text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from audsql.meaning.expressions import walk
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
@@ -20,6 +19,7 @@ from audsql.meaning.names import fix_near, nearest, unknown_parameter
 from audsql.meaning.schedule import clock, quiet_hit
 from audsql.meaning.types import Use, check_belongs, localise
 from audsql.meaning.words import verbs_of_tables
+from audsql.records import dataclass
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text
 

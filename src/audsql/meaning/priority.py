@@ -6,11 +6,11 @@ Normative: specs/language/05-statements.md, `priority.*`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from audsql.diag import Bag, Label, error, warning
 from audsql.meaning import algebra, ir
 from audsql.meaning.names import Symbols, fix_near, nearest
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 

@@ -6,13 +6,14 @@ take no part in equality.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from audsql.meaning.atoms import IdKind, Scalar
 from audsql.meaning.flow import Flow
+from audsql.records import dataclass
 from audsql.source import Span
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class TableSource:
     """A table with a header. `ids`: pairs of kind and column; the first is the table's own key.
 
     `fresh_hours` blocks a plan when the file is older. `consent` names the legal basis. `folder` as of a list.
+    `query` is SQL for the configured `connection`; then `file` is no path but how the result is called in messages,
+    `connection:table`, and its age is that of its newest time.
     """
 
     name: str
@@ -84,6 +87,8 @@ class TableSource:
     description: str = ""
     span: Span | None = field(default=None, compare=False)
     folder: str = ""
+    query: str = ""
+    connection: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ before anything is sent."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from audsql.diag import Bag, Label, error, warning
 from audsql.meaning import algebra, ir
@@ -22,6 +22,7 @@ from audsql.meaning.policies import (
 from audsql.meaning.priority import Standing, emptied_by, less_earlier
 from audsql.meaning.types import localise, opaque_atoms
 from audsql.meaning.words import verbs_of_tables
+from audsql.records import dataclass
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from audsql.meaning import ir
 from audsql.meaning.algebra import Undecided, witnesses
+from audsql.records import dataclass
 
 __all__ = ["Kind", "Relation", "Undecided", "relation"]
 

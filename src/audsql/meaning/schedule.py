@@ -6,7 +6,6 @@ Normative: specs/language/05-statements.md, `statements.every` and `policies.qui
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,6 +14,7 @@ from audsql.meaning import ir
 from audsql.meaning.entries import Reader
 from audsql.meaning.names import fix_near, nearest
 from audsql.meaning.values import plain_text
+from audsql.records import dataclass
 from audsql.syntax import ast
 
 __all__ = ["QuietHit", "clock", "lower_every", "quiet_hit"]

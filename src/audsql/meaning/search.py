@@ -7,13 +7,13 @@ facts rule out never. The work is known before it starts, so a question is eithe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
 
 from audsql.meaning import ir
 from audsql.meaning.facts import Facts
 from audsql.meaning.spaces import NODES_MAX, Tables, Undecided
+from audsql.records import dataclass
 
 __all__ = ["ATOMS_MAX", "WORK_MAX", "search"]
 

@@ -113,20 +113,20 @@ def _key_span(entries: Reader, key: str) -> Span:
 
 def lower_table(block: ast.Block, zone: tzinfo, bag: Bag) -> ir.TableSource | None:
     entries = reader(block, zone, bag)
-    entries.require("file")
+    _one_origin(entries)
     entries.require("id")
-    file = entries.string("file")
+    file, query, connection = entries.string("file"), entries.string("query"), entries.word("connection")
     ids = _ids(entries)
     time_column = entries.word("time")
     verbs = tuple(ir.Verb(v.name.text, block.name.text, v.column.text if v.column else None) for v in block.verbs)
     fresh = entries.hours("fresh")
     consent = entries.word("consent") or ""
     provider = entries.word("provider") or ""
-    if entries.broken or file is None or not ids:
+    if entries.broken or not ids:
         return None
     return ir.TableSource(
         block.name.text,
-        file,
+        file or f"{connection}:{block.name.text}",
         ids,
         time_column,
         tuple(sorted(verbs, key=lambda verb: verb.name)),
@@ -135,7 +135,29 @@ def lower_table(block: ast.Block, zone: tzinfo, bag: Bag) -> ir.TableSource | No
         consent,
         block.description,
         block.name.span,
+        query=query or "",
+        connection=connection or "",
     )
+
+
+def _one_origin(entries: Reader) -> None:
+    """A table is a file, or a query of a connection; of a query only a column says how old its rows are."""
+    query, file = entries.get("query"), entries.get("file")
+    if query is None and entries.get("connection") is None:
+        entries.require("file")
+        return
+    if query is not None and file is not None:
+        first, second = sorted((query, file), key=lambda entry: entry.key.span.start)
+        entries.fail()
+        labels = [Label(first.key.span, "first")]
+        entries.bag.add(error("AUD0093", second.key.span, labels=labels, table=entries.block.name.text))
+        return
+    entries.require("query")
+    entries.require("connection")
+    fresh = entries.get("fresh")
+    if query is not None and fresh is not None and entries.get("time") is None and not entries.unknown:
+        entries.fail()
+        entries.bag.add(error("AUD0094", fresh.key.span, table=entries.block.name.text))
 
 
 def lower_message(block: ast.Block, symbols: Symbols, zone: tzinfo, bag: Bag) -> ir.Message | None:

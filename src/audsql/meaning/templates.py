@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -19,6 +19,7 @@ from audsql.diag import Bag, Diagnostic, Edit, Fix, error, fix, warning
 from audsql.line.limits import TEXT_CHARACTERS_MAX
 from audsql.meaning import ir
 from audsql.meaning.names import nearest, written
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from audsql.diag import Diagnostic, Label, error
 from audsql.meaning import ir
 from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.words import atom_words
+from audsql.records import dataclass
 from audsql.source import Span, made_often
 
 __all__ = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -12,6 +11,7 @@ from zoneinfo import ZoneInfo
 from audsql.line.limits import AREA_CODES_BY_NAME
 from audsql.meaning import ir
 from audsql.meaning.names import nearest
+from audsql.records import dataclass
 from audsql.syntax import ast
 
 __all__ = [

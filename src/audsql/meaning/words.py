@@ -7,7 +7,7 @@ ranges: `clicked(msg42) AND purchased(A) AND age(30..39) EXCEPT uploaded(buyers)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ from audsql.meaning import ir
 from audsql.meaning.lineage import nodes_inside
 from audsql.meaning.names import REMOTE_KINDS, written
 from audsql.meaning.values import age_words, friend_for_words
+from audsql.records import dataclass
 from audsql.syntax import ast
 from audsql.syntax.lex import escaped, is_plain_name
 from audsql.syntax.text import value_text

@@ -8,10 +8,10 @@ comparisons of bits decide a pair of ways, so that hundreds of thousands of pair
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from audsql.meaning import ir
 from audsql.meaning.facts import certain_facts
+from audsql.records import dataclass
 
 __all__ = ["Meetings", "bits", "meetings"]
 

@@ -7,7 +7,6 @@ means a new audience, and the old one goes once nothing names it any more (specs
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,6 +14,7 @@ from audsql.compile.program import LineAudience
 from audsql.line.limits import AUDIENCE_LIFETIME_DAYS
 from audsql.near import nearest
 from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts, UploadFacts
+from audsql.records import dataclass
 
 __all__ = [
     "ACTIONS_THAT_CHANGE",

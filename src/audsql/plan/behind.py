@@ -8,7 +8,7 @@ since is known to LINE alone: for some days it can leave out the receivers of a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from audsql.compile.program import (
@@ -22,6 +22,7 @@ from audsql.compile.program import (
     recipient_leaves,
 )
 from audsql.line.limits import MINIMUM_EXEMPT_AUDIENCE_TYPES, RECIPIENT_LEAVES_MAX
+from audsql.records import dataclass
 
 __all__ = ["Leaving", "Receivers", "has_minimum", "is_left_out", "less_received"]
 

@@ -16,14 +16,17 @@ from audsql.diag import Diagnostic, error
 __all__ = ["FORMAT_VERSION", "Document", "canonical", "digest_of", "parse_plan", "sealed"]
 
 Document = dict[str, Any]
-FORMAT_VERSION = "1.3"
+FORMAT_VERSION = "1.4"
 _PLAN_BYTES_MAX = 64 * 1024 * 1024
+
+
+# One encoder for all: `json.dumps` makes one for each value.
+_spelled = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def canonical(value: object) -> bytes:
     """Sorted keys, no blanks, UTF-8: the one spelling of a JSON value."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "surrogatepass")
+    return _spelled(value).encode("utf-8", "surrogatepass")
 
 
 def digest_of(value: object) -> str:

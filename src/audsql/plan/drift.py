@@ -7,7 +7,7 @@ about it (specs/operations.md, drift.*). Counts and names of audiences only; not
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from audsql.plan.audiences import find_named
 from audsql.plan.document import Document
 from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts
 from audsql.plan.tags import Tag, audience_name, parse_tag
+from audsql.records import dataclass
 
 __all__ = ["EXPIRING_DAYS", "Drift", "Expected", "Record", "drift_of", "names_allowed", "other_states"]
 
@@ -118,13 +119,19 @@ def names_allowed(record: Record, lineage: str) -> tuple[str, ...]:
     return (record.name, audience_name(record.label, tag)) if made_here and record.label else (record.name,)
 
 
-def other_states(remotes: Mapping[str, RemoteFacts], lineage: str | None) -> list[tuple[str, str, int]]:
-    """(account, the first digits of another state's lineage, how many audiences carry its tag), sorted."""
+def other_states(
+    remotes: Mapping[str, RemoteFacts], lineage: str | None, records: Sequence[Record] = ()
+) -> list[tuple[str, str, int]]:
+    """(account, the first digits of another state's lineage, how many audiences carry its tag), sorted.
+
+    Audiences that our records hold are ours whatever their tag: a repaired state goes on under a lineage of its own.
+    """
+    recorded = {(record.account, record.remote_id) for record in records}
     ours = Tag.of(lineage, "", 0).lineage if lineage else None
     counts: dict[tuple[str, str], int] = {}
     for account, remote in remotes.items():
-        for _, tag in _tagged(remote):
-            if tag.lineage != ours:
+        for one, tag in _tagged(remote):
+            if tag.lineage != ours and (account, one.id) not in recorded:
                 counts[account, tag.lineage] = counts.get((account, tag.lineage), 0) + 1
     return [(account, other, count) for (account, other), count in sorted(counts.items())]
 
@@ -248,7 +255,7 @@ def _unknown(expected: Expected, remote: RemoteFacts) -> Iterator[Drift]:
             address = awaited.get(str(tag))
             action: Action = "adopt" if address else "leave"
             yield Drift(remote.account, "untracked", action, one.name, address, one.id, now=one.count)
-    for account, other, count in other_states({remote.account: remote}, expected.lineage):
+    for account, other, count in other_states({remote.account: remote}, expected.lineage, expected.records):
         yield Drift(account, "other_state", "person", other, now=count)
 
 

@@ -6,7 +6,6 @@ Each edge leads from what goes first to what waits for it. Rules: `time.*` of sp
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -15,6 +14,7 @@ from audsql.compile.program import CompiledDelivery, Narrowcast, RedeliveryLeaf,
 from audsql.line.limits import AUDIENCE_LIFETIME_DAYS, REDELIVERY_AGE_DAYS_MAX, RETARGETING_AGE_DAYS_MAX
 from audsql.meaning.lineage import sources_in
 from audsql.plan.timeline import RETARGETING_KINDS, Timeline, Turn, sent_time
+from audsql.records import dataclass
 
 if TYPE_CHECKING:
     from audsql.plan.plan import Desired, PlanInputs

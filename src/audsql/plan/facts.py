@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
-from audsql.data.engine import LinkageLoss
+from audsql.data.engine import LinkageKept, LinkageLoss
+from audsql.records import dataclass
 
 __all__ = [
     "AudienceFacts",
     "DeliveryFacts",
     "ExcludedLinkage",
     "Facts",
+    "Losses",
     "Movement",
     "PartFacts",
     "RemoteAudienceFacts",
@@ -108,12 +110,37 @@ class PartFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Losses:
+    """From the ids that were given to LINE user IDs: `given` ids of another kind, `without_user_id` of them linked to
+    none; both None where nothing was mapped. `user_ids` of the set before policies, `friends` of these, None where
+    LINE does not say. `kept`: who is in it by one id though another one is excluded."""
+
+    given: int | None
+    without_user_id: int | None
+    user_ids: Size
+    kept: tuple[LinkageKept, ...] = ()
+    friends: int | None = None
+
+    def to_document(self) -> dict[str, object]:
+        return {
+            "given": self.given,
+            "without_user_id": self.without_user_id,
+            "user_ids": self.user_ids.to_document(),
+            "friends": self.friends,
+            "kept_by_another_id": sum(one.count for one in self.kept),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryFacts:
+    """`losses`: who is lost on the way from other ids; None where nothing is mapped and friends are unknown."""
+
     name: str
     size: Size
     parts: tuple[PartFacts, ...]
     previous: Size | None = None
     linkage: tuple[LinkageLoss, ...] = ()
+    losses: Losses | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ A guard as `audsql.plan.guard` describes them. Rules: `time.*` of specs/operatio
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +22,7 @@ from audsql.meaning.words import atom_words
 from audsql.plan.edges import expiry_of, received_by
 from audsql.plan.plan import Desired, PlanInputs, Wanted, resource_changes
 from audsql.plan.timeline import RETARGETING_KINDS, Timeline, Turn, sent_time, timeline
+from audsql.records import dataclass
 
 __all__ = ["FEASIBILITY", "in_time"]
 

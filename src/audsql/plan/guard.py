@@ -110,7 +110,7 @@ def leaves_no_mark(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
 
 def other_state(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
     """Audiences with the tag of another state: two of them send for one account, and none knows what the other did."""
-    for account, lineage, count in other_states(inputs.facts.remotes, inputs.lineage):
+    for account, lineage, count in other_states(inputs.facts.remotes, inputs.lineage, inputs.records):
         yield warning("AUD0809", None, account=account, lineage=lineage, count=count)
 
 

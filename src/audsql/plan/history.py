@@ -149,7 +149,7 @@ def share_changed(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
         split = next(one for one in inputs.project.splits if one.name == name)
         yield error("AUD0731", split.span, name=name, deliveries=deliveries)
     used = {bucket for rows in inputs.occurrences.values() for known in rows if known.begun for bucket in known.buckets}
-    for audience in inputs.project.audiences:
+    for audience in inputs.project.audiences if used else ():
         earlier = inputs.applied.get(f"audience.{audience.name}")
         before = set(buckets_of(earlier)) if earlier is not None else set()
         now = {bucket for bucket in buckets_of(audience.expression) if bucket[0].startswith("sample:")}
@@ -208,6 +208,13 @@ def lost_in_linkage(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
             )
 
 
+def kept_by_another_id(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """Who is excluded by one id, inside a set that is mapped, and stays in it by another one."""
+    for name, facts in sorted(inputs.facts.deliveries.items()):
+        for one in facts.losses.kept if facts.losses else ():
+            yield warning("AUD1092", None, delivery=name, name=one.table, kind=one.kind, to=one.to, count=one.count)
+
+
 # --- what is left at LINE ---------------------------------------------------------------------------
 
 
@@ -224,5 +231,6 @@ HISTORY = (
     share_changed,
     behind_one_that_was_sent,
     lost_in_linkage,
+    kept_by_another_id,
     left_behind,
 )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Literal
 
 from audsql.line.models import AudienceInfo
 from audsql.meaning.names import BUILT_IN, REMOTE_KINDS
 from audsql.plan.tags import Tag, parse_tag
+from audsql.records import dataclass
 from audsql.syntax.lex import escaped, is_plain_name
 
 __all__ = [

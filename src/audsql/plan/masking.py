@@ -8,7 +8,8 @@ privacy.counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from audsql.records import dataclass
 
 __all__ = ["FLOOR", "Sum", "masked", "ranges", "shown"]
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,7 @@ __all__ = ["buckets_of", "expression_document", "expression_of", "holds_person",
 
 _PERSON = re.compile(
     r"(?<![0-9A-Za-z])U[0-9a-f]{32}(?![0-9A-Za-z])"  # an id of a LINE user
-    r"|[^@\s\"]+@[^@\s\"]+\.[^@\s\"]+"  # an e-mail address
+    r"|(?<![^@\s\"])[^@\s\"]+@[^@\s\"]+\.[^@\s\"]+"  # an e-mail address, looked for where a run of letters begins
     r'|"(?:\+?81|0)[5-9]0-?[0-9]{4}-?[0-9]{4}"'  # a mobile telephone number, as a whole text
 )
 _SHAPES: dict[str, type[Any]] = {
@@ -59,8 +60,13 @@ def expression_document(expression: Expression) -> list[Any]:
     return nodes
 
 
-def expression_of(document: Iterable[Any]) -> Expression:
-    """The expression of a document. Raises ValueError for what is none, or is of a later version."""
+def expression_of(document: Iterable[Any], likely: Expression | None = None) -> Expression:
+    """The expression of a document, fastest where it is the `likely` one.
+
+    Raises ValueError for what is none, or is of a later version.
+    """
+    if likely is not None and document == expression_document(likely):
+        return likely
     made: list[Expression] = []
     for one in document:
         try:
@@ -106,9 +112,12 @@ def _node(node: Expression, number: Mapping[str, int]) -> Any:
 
 def _written(value: Any, number: Mapping[str, int]) -> Any:
     """A field of an atom. Atoms and conditions nest no deeper than their types do."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    names = _names_of(value.__class__)
+    if names is not None:
+        return {"is": value.__class__.__name__, **{name: _written(getattr(value, name), number) for name in names}}
     match value:
-        case None | bool() | int() | str():
-            return value
         case Decimal():
             return {"number": str(value)}
         case datetime():
@@ -117,8 +126,15 @@ def _written(value: Any, number: Mapping[str, int]) -> Any:
             return [_written(one, number) for one in value]
         case Constant() | Leaf() | Not() | And() | Or():
             return {"node": number[value.key]}
-    fields = [one.name for one in dataclasses.fields(value) if one.init]
-    return {"is": type(value).__name__, **{name: _written(getattr(value, name), number) for name in fields}}
+    raise TypeError(type(value).__name__)
+
+
+@cache
+def _names_of(kind: Any) -> tuple[str, ...] | None:
+    """What is written of an atom or a condition; None for what is neither."""
+    if kind not in _SHAPES.values():
+        return None
+    return tuple(one.name for one in dataclasses.fields(kind) if one.init)
 
 
 def _written_moment(moment: datetime) -> dict[str, Any]:
@@ -131,6 +147,8 @@ def _written_moment(moment: datetime) -> dict[str, Any]:
 
 
 def _made(one: Any, made: list[Expression]) -> Expression:
+    if isinstance(one, dict) and isinstance(one.get("is"), str):
+        return leaf(_read(one, made))
     match one:
         case bool():
             return Constant(one)
@@ -140,8 +158,6 @@ def _made(one: Any, made: list[Expression]) -> Expression:
             return land(*(_at(made, operand) for operand in operands))
         case {"or": list(operands)}:
             return lor(*(_at(made, operand) for operand in operands))
-        case {"is": str()}:
-            return leaf(_read(one, made))
     raise ValueError("no document of an expression")
 
 
@@ -152,17 +168,23 @@ def _at(made: list[Expression], index: int) -> Expression:
 
 
 def _read(value: Any, made: list[Expression]) -> Any:
+    # A plan reads every set of a project back: plain values and shapes are told apart without patterns.
+    if isinstance(value, list):
+        return tuple([_read(one, made) for one in value])
+    if not isinstance(value, dict):
+        return value
+    shape = value.get("is")
+    if isinstance(shape, str):
+        fields = {key: _read(item, made) if isinstance(item, (list, dict)) else item for key, item in value.items()}
+        del fields["is"]
+        return _SHAPES[shape](**fields)
     match value:
-        case list():
-            return tuple(_read(one, made) for one in value)
         case {"number": str(text)}:
             return Decimal(text)
         case {"moment": str(text), "fold": int(fold), "zone": zone}:
             return datetime.fromisoformat(text).replace(tzinfo=_zone(zone), fold=fold)
         case {"node": int(index)}:
             return _at(made, index)
-        case {"is": str(name)}:
-            return _SHAPES[name](**{key: _read(item, made) for key, item in value.items() if key != "is"})
     return value
 
 

@@ -7,9 +7,11 @@ occurrence that was sent is never sent again, whatever is edited or lost.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Literal
+
+from audsql.records import dataclass
 
 __all__ = ["WINDOW_HOURS_DEFAULT", "Known", "Verdict", "judge", "not_after"]
 

@@ -7,7 +7,7 @@ be another thing by the time of the second send (specs/operations.md, documents.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Literal
 
@@ -18,6 +18,7 @@ from audsql.plan.apart import bits, meetings
 from audsql.plan.document import Document
 from audsql.plan.facts import DeliveryFacts, Size
 from audsql.plan.plan import Wanted
+from audsql.records import dataclass
 
 __all__ = ["Overlap", "Overlaps", "overlaps_document", "overlaps_of"]
 

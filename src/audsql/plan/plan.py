@@ -7,7 +7,7 @@ Planning twice with the same inputs gives the same bytes; planning right after a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,6 +44,7 @@ from audsql.plan.pace import pace_document
 from audsql.plan.quiet import quiets_of, window_end, window_start
 from audsql.plan.review import messages_document, review_digest
 from audsql.plan.timeline import later_quota, quota_month, timeline, turn_rows
+from audsql.records import dataclass
 
 __all__ = [
     "Desired",
@@ -416,6 +417,7 @@ def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
         "messages": list(one.delivery.messages),
         "people": facts.size.to_document() if facts else None,
         **_linkage(facts.linkage if facts else ()),
+        **({"losses": facts.losses.to_document()} if facts and facts.losses else {}),
         "sends": [{**_send_view(send), "limit": limit} for send, limit in zip(one.compiled.sends, limits, strict=True)],
         "bound": whole_bound(one.delivery, facts.size.high if facts else None, limits, bounds),
         "waits_for": list(one.compiled.waits_for),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from audsql.line.limits import AUDIENCE_NAME_CHARACTERS_MAX
+from audsql.records import dataclass
 
 __all__ = ["Tag", "audience_name", "chunk_description", "parse_chunk", "parse_tag"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from audsql.compile.program import Narrowcast
 from audsql.line.limits import QUOTA_ZONE, RATES
 from audsql.plan.pace import audience_requests, upload_rounds, upload_seconds
 from audsql.plan.quiet import quiets_of, window_end
+from audsql.records import dataclass
 
 if TYPE_CHECKING:
     from audsql.plan.plan import Desired, PlanInputs, Wanted

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from audsql.session.differing import DiffOutcome, diff
     from audsql.session.explaining import explain, listing
     from audsql.session.graphs import graph
+    from audsql.session.known import open_meaning
     from audsql.session.membership import person
     from audsql.session.offline import plan_offline
+    from audsql.session.overlapping import overlap
     from audsql.session.overview import doctor, status
     from audsql.session.planning import PlanOptions, PlanOutcome, plan
     from audsql.session.project import Opened, check, check_text, check_texts, open_project, run_tests
@@ -44,7 +46,9 @@ __all__ = [
     "explain",
     "graph",
     "listing",
+    "open_meaning",
     "open_project",
+    "overlap",
     "person",
     "plan",
     "plan_offline",
@@ -61,8 +65,10 @@ _ROOMS = {
     "differing": ("DiffOutcome", "diff"),
     "explaining": ("explain", "listing"),
     "graphs": ("graph",),
+    "known": ("open_meaning",),
     "membership": ("person",),
     "offline": ("plan_offline",),
+    "overlapping": ("overlap",),
     "overview": ("doctor", "status"),
     "planning": ("PlanOptions", "PlanOutcome", "plan"),
     "project": ("Opened", "check", "check_text", "check_texts", "open_project", "run_tests"),

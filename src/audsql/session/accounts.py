@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from audsql.config import endpoint_of
 from audsql.diag import Diagnostic, error, has_errors
+from audsql.records import dataclass
 from audsql.session.project import Opened
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from audsql.line.ports import RequestRecord
     from audsql.plan.facts import RemoteFacts
 
-__all__ = ["Remote", "connect"]
+__all__ = ["FRIENDS_READ_MAX", "Remote", "connect", "friends_of"]
+
+FRIENDS_READ_MAX = 100_000
+"""A plan asks for no more friends than this: a thousand a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,27 @@ def connect(
             if remote is not None:
                 clients[account.name], facts[account.name] = client, remote
         yield (None if has_errors(problems) else Remote(clients, facts, endpoints)), tuple(problems)
+
+
+def friends_of(opened: Opened, remote: Remote, accounts: frozenset[str]) -> dict[str, frozenset[str]]:
+    """Who is a friend, by account: of those that say `followers: readable`, as far as LINE lets them be read.
+
+    Not of an account that LINE refuses, or with more friends than FRIENDS_READ_MAX: its plans say that it is unknown.
+    """
+    from audsql.line.outcome import Found
+
+    assert opened.analysis is not None
+    readable = {one.name for one in opened.analysis.project.accounts if one.followers_readable}
+    found: dict[str, frozenset[str]] = {}
+    for name in sorted(accounts & readable & remote.clients.keys()):
+        reach = remote.facts[name].target_reach
+        if reach is not None and reach > FRIENDS_READ_MAX:
+            # More friends than that can be reached, so reading them would end without an answer.
+            continue
+        outcome = remote.clients[name].follower_ids(FRIENDS_READ_MAX)
+        if isinstance(outcome, Found):
+            found[name] = outcome.value
+    return found
 
 
 def _accounts_used(opened: Opened, also: frozenset[str], only: frozenset[str] | None) -> tuple[Any, ...]:

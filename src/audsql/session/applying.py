@@ -7,12 +7,13 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from audsql.data.engine import EngineFailure
 from audsql.diag import Diagnostic, error, has_errors
+from audsql.records import dataclass
 from audsql.session.accounts import Remote, connect
 from audsql.session.backups import keep_backup
 from audsql.session.holding import take_lease, user_name
@@ -78,7 +79,7 @@ def carried(opened: Opened, options: ApplyOptions, operation: str, work: Callabl
 
 
 def _connected(opened: Opened, work: Callable[[Remote], ApplyOutcome]) -> ApplyOutcome:
-    problems = check(opened)
+    problems = check(opened, compiles=True)
     if opened.analysis is None or has_errors(problems):
         return ApplyOutcome(None, problems, 1)
     with connect(opened) as (remote, found):
@@ -375,7 +376,7 @@ def _context(
         lease=lease,
         clients=remote.clients,
         bots={account: facts.bot_id for account, facts in remote.facts.items()},
-        engine=engine_of(opened, store.snapshot()),
+        engine=engine_of(opened, store.snapshot(), may_connect=True),
         project=opened.analysis.project,
         program=compiled(opened)[0],
         messages=messages_of(opened)[0],

@@ -8,12 +8,13 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audsql.config import Retention
 from audsql.diag import Diagnostic, warning
+from audsql.records import dataclass
 from audsql.session.project import Opened
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from audsql.config import CONFIG_NAME
+from audsql.records import dataclass
 from audsql.session.project import Opened
 from audsql.session.revision import head_of
 

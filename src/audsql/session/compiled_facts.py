@@ -30,7 +30,8 @@ def facts_document(function: ir.Expression, words: Callable[[ir.Atom], str]) -> 
     used: list[Document] = []
     unused: list[Document] = []
     for pair in inside:
-        (unused if moved.breaks_implication(*pair) else used).append(_within(atoms, pair, words))
+        gathered = all(isinstance(atoms[key], ir.Clicked) for key in pair)
+        (unused if gathered or moved.breaks_implication(*pair) else used).append(_within(atoms, pair, words))
     for kept, found in (
         ([pair for pair in outside if not moved.breaks_exclusion(*pair)], used),
         ([pair for pair in outside if moved.breaks_exclusion(*pair)], unused),

@@ -7,7 +7,6 @@ attributes. People whom the same sends reach are one row; attributes that the sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from audsql.compile import decision, formula
@@ -16,6 +15,7 @@ from audsql.compile.covers import Cover
 from audsql.compile.trees import Tree
 from audsql.compile.working import Working
 from audsql.meaning import ir
+from audsql.records import dataclass
 
 __all__ = [
     "Column",

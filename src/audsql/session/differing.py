@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from audsql.diag import Diagnostic, error, has_errors
 from audsql.meaning import ir
 from audsql.meaning.compare import Change, Comparison, compare
 from audsql.meaning.words import atoms_in_words
+from audsql.records import dataclass
 from audsql.session.formulas import Known, formula, formula_text, known
 from audsql.session.project import Opened, open_project
 from audsql.session.revision import write_revision

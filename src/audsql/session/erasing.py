@@ -6,9 +6,8 @@ durable first, together with the tombstones; only then is anything taken out of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -17,6 +16,7 @@ from audsql.data.engine import EngineFailure
 from audsql.data.erased import Tombstone, digest_of_id
 from audsql.diag import Diagnostic, error
 from audsql.meaning.ir import IdKind
+from audsql.records import dataclass
 from audsql.session.holding import take_lease, user_name
 from audsql.session.keys import keys_of
 from audsql.session.planning import open_store
@@ -263,16 +263,16 @@ def _sources(opened: Opened, person: _Known) -> Iterable[Document]:
 
 
 def _names(opened: Opened, name: str, texts: Sequence[str]) -> bool | None:
-    """Whether the bytes of a source hold one of these ids; None where the file cannot be read."""
+    """Whether a source holds one of these ids; None where that cannot be known."""
+    from audsql.data.cache import scratch_folder
     from audsql.data.content import open_file
     from audsql.data.declared import declared_source
+    from audsql.data.searching import names_one
 
     assert opened.analysis is not None
     found = declared_source(opened.analysis.project, name)
     content = open_file(opened.home / found.folder, found.file, found.formats, None)
     if isinstance(content, Diagnostic):
         return None
-    folded = content.data.lower()
-    # A telephone number may be written with blanks and hyphens.
-    digits = re.sub(rb"[-\s()]", b"", content.data)
-    return any(text.lower().encode() in folded or text.encode() in digits for text in texts)
+    with scratch_folder(opened.cache) as scratch:
+        return names_one(content, texts, found.formats, scratch)

@@ -7,7 +7,7 @@ Each part is a dict whose `is` says what it is: `all` (with `parts` and `except`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -27,6 +27,7 @@ from audsql.meaning.words import (
     verb_of,
     verbs_of,
 )
+from audsql.records import dataclass
 
 __all__ = ["FORMULA_CHARACTERS_MAX", "Known", "formula", "formula_text", "known"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from audsql.meaning.expressions import walk
 from audsql.meaning.lower import Analysis
 from audsql.meaning.names import Symbol, Symbols
+from audsql.records import dataclass
 from audsql.session.project import Opened
 from audsql.source import Span
 from audsql.syntax import ast

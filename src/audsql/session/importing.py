@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from audsql.diag import Diagnostic, error, has_errors
 from audsql.near import nearest
+from audsql.records import dataclass
 from audsql.session.accounts import connect
 from audsql.session.planning import state_of
 from audsql.session.project import Opened, check

@@ -18,7 +18,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from audsql import user_cache
 from audsql.config import CONFIG_NAME, Loaded
 from audsql.diag import Diagnostic
 from audsql.meaning.expand_loops import kind_of, name_of
+from audsql.records import dataclass
 from audsql.session.remembered import file_digest
 from audsql.session.variables import NO_VARIABLES, Variables
 from audsql.source import CopySpan, Source, SourceMap
@@ -33,7 +34,10 @@ from audsql.syntax import ast
 from audsql.syntax.lex import unescaped
 from audsql.syntax.parse import STATEMENTS_MAX, parse_file
 
-__all__ = ["Recheck", "keep", "recheck"]
+__all__ = [
+    "Edit", "Kept", "Place", "Recheck", "Row", "affected_places", "compared", "is_much", "keep", "needed_places",
+    "odd_names", "outline_of", "parts_of", "recheck", "row_used",
+]  # fmt: skip
 
 Document = dict[str, Any]
 
@@ -100,7 +104,7 @@ class Recheck:
 
 
 @dataclass(slots=True)
-class _Edit:
+class Edit:
     """The project now against what was kept. `parsed`: statements of the files that differ."""
 
     rows: dict[str, list[Row]]
@@ -132,13 +136,13 @@ def keep(
     told = [place for diagnostic in diagnostics for place in _places(diagnostic)]
     if document["summary"]["errors"] or None in told:
         return
-    outlines = {file.path: _outline(file) for file in opened.files}
+    outlines = {file.path: outline_of(file) for file in opened.files}
     if None in outlines.values():
         return
     names = {name for rows in outlines.values() for row in rows or () for name in row.declares}
-    odd = _odd(names)
+    odd = odd_names(names)
     rows = {
-        path: [_used(row, loaded.sources.sources[path].text, names, odd) for row in found or ()]
+        path: [row_used(row, loaded.sources.sources[path].text, names, odd) for row in found or ()]
         for path, found in outlines.items()
     }
     own = {name for found in rows.values() for row in found if row.kind == "message" for name in row.declares}
@@ -206,7 +210,7 @@ def _reads(opened: Any, names: Set[str] | None) -> dict[str, str]:
 # --- rows -------------------------------------------------------------------------------------------
 
 
-def _outline(file: Any) -> list[Row] | None:
+def outline_of(file: Any) -> list[Row] | None:
     """The rows of a file without what they use; None where a statement stands for others that are not written."""
     if file.indexed:
         return None
@@ -231,12 +235,12 @@ def _declared(statement: Any) -> list[str]:
     return [name.text, *(verb.name.text for verb in verbs)] if name else []
 
 
-def _odd(names: Iterable[str]) -> tuple[str, ...]:
+def odd_names(names: Iterable[str]) -> tuple[str, ...]:
     """The names that are more than one word."""
     return tuple(name for name in names if not _WORDS.fullmatch(name))
 
 
-def _used(row: Row, text: str, names: set[str], odd: Sequence[str]) -> Row:
+def row_used(row: Row, text: str, names: set[str], odd: Sequence[str]) -> Row:
     """The row with its digest and with those of the names that its words may mean."""
     written = text[row.start : row.end]
     digest = hashlib.blake2b(written.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -269,18 +273,16 @@ def recheck(root: Path, loaded: Loaded, language: str, variables: Variables = NO
         return None
     if any(path in loaded.sources.sources or kept.digests.get(path) != _now(root, path) for path in kept.outside):
         return None
-    edit = _compared(kept, loaded.sources)
+    edit = compared(kept, loaded.sources)
     if edit is None:
         return None
     stale = {name for name, path in kept.reads.items() if kept.digests.get(path) != _now(root, path)}
     edit.names |= stale
-    affected = _affected(edit, stale, set(kept.meant))
+    affected = affected_places(edit, stale, set(kept.meant))
     if affected is None or not _stays(kept, edit, affected):
         return None
-    needed = _needed(edit, affected, kept.meant)
-    opened = (
-        None if _is_much(edit, affected | needed) else _same(root, loaded, variables, kept, edit, affected | needed)
-    )
+    needed = needed_places(edit, affected, kept.meant)
+    opened = None if is_much(edit, affected | needed) else _same(root, loaded, variables, kept, edit, affected | needed)
     if opened is None:
         return None
     gone = {name for row in edit.removed for name in row.declares}
@@ -303,7 +305,7 @@ def _now(root: Path, path: str) -> str | None:
     return file_digest(root / path)
 
 
-def _compared(kept: Kept, sources: SourceMap) -> _Edit | None:
+def compared(kept: Kept, sources: SourceMap) -> Edit | None:
     """What was added and removed; None where that can concern everything."""
     outlines: dict[str, list[Row]] = {}
     parsed: dict[str, Sequence[Any]] = {}
@@ -313,7 +315,7 @@ def _compared(kept: Kept, sources: SourceMap) -> _Edit | None:
         return None
     for source in differing:
         file, problems = parse_file(source)
-        outline = None if problems else _outline(file)
+        outline = None if problems else outline_of(file)
         if outline is None:
             return None
         outlines[source.path], parsed[source.path] = outline, file.statements
@@ -325,10 +327,10 @@ def _compared(kept: Kept, sources: SourceMap) -> _Edit | None:
         return None
     old = [row for path, found in kept.rows.items() if path not in rows or path in parsed for row in found]
     names.update(name for row in old for name in row.declares)
-    odd = _odd(names)
+    odd = odd_names(names)
     for path in outlines:
-        rows[path] = [_used(row, sources.sources[path].text, names, odd) for row in rows[path]]
-    edit = _Edit(rows, parsed)
+        rows[path] = [row_used(row, sources.sources[path].text, names, odd) for row in rows[path]]
+    edit = Edit(rows, parsed)
     _difference(edit, old)
     fresh = edit.names - {name for found in kept.rows.values() for row in found for name in row.declares}
     is_local = _all_local(edit) and _uses_of(rows) == _uses_of(kept.rows)
@@ -353,7 +355,7 @@ def _declared_once(rows: Mapping[str, Sequence[Row]]) -> set[str] | None:
     return set().union(*seen.values())
 
 
-def _difference(edit: _Edit, old: Sequence[Row]) -> None:
+def _difference(edit: Edit, old: Sequence[Row]) -> None:
     """Statements are the same if their texts are; where they stand says nothing."""
     left = Counter(row.digest for row in old)
     for path in edit.parsed:
@@ -370,17 +372,17 @@ def _difference(edit: _Edit, old: Sequence[Row]) -> None:
             edit.names.update(row.declares)
 
 
-def _all_local(edit: _Edit) -> bool:
+def _all_local(edit: Edit) -> bool:
     added = {edit.rows[place.path][place.number].kind for place in edit.added}
     return _LOCAL.issuperset(added) and _LOCAL.issuperset(row.kind for row in edit.removed)
 
 
-def _find_uses(edit: _Edit, sources: SourceMap, fresh: set[str]) -> bool:
+def _find_uses(edit: Edit, sources: SourceMap, fresh: set[str]) -> bool:
     """Statements in files that did not change may have the word that is a name now; they are noted to use it.
     Whether that could be found in good time."""
     if len(fresh) > _NEW_NAMES_MAX:
         return False
-    odd = _odd(fresh)
+    odd = odd_names(fresh)
     some = re.compile("|".join(rf"(?<!{_LETTER}){re.escape(name)}(?!{_LETTER})" for name in sorted(fresh)))
     for path, rows in edit.rows.items():
         text = sources.sources[path].text
@@ -397,7 +399,7 @@ def _find_uses(edit: _Edit, sources: SourceMap, fresh: set[str]) -> bool:
 # --- what the edit concerns -------------------------------------------------------------------------
 
 
-def _affected(edit: _Edit, stale: Set[str], meant: Set[str]) -> set[Place] | None:
+def affected_places(edit: Edit, stale: Set[str], meant: Set[str]) -> set[Place] | None:
     """The added statements and all that use a name of theirs or of a removed one, however far; None where
     something that concerns everything does."""
     users: dict[str, list[Place]] = {}
@@ -427,7 +429,7 @@ def _kinds_of(rows: Iterable[Row]) -> set[tuple[str, tuple[str, ...]]]:
     return {(row.kind, tuple(row.declares)) for row in rows}
 
 
-def _needed(edit: _Edit, affected: Set[Place], meant: Sequence[str]) -> set[Place]:
+def needed_places(edit: Edit, affected: Set[Place], meant: Sequence[str]) -> set[Place]:
     """The other statements without which these cannot be checked: what they use, and what concerns everything."""
     declared: dict[str, list[Place]] = {}
     ranked: dict[str, list[Place]] = {}
@@ -453,14 +455,14 @@ def _needed(edit: _Edit, affected: Set[Place], meant: Sequence[str]) -> set[Plac
     return chosen - affected
 
 
-def _is_much(edit: _Edit, chosen: Set[Place]) -> bool:
+def is_much(edit: Edit, chosen: Set[Place]) -> bool:
     count = sum(len(rows) for rows in edit.rows.values())
     multiplied = any(row.kind in ("template", "use") for rows in edit.rows.values() for row in rows)
     limit = STATEMENTS_MAX // 2 if multiplied else STATEMENTS_MAX
     return count > limit or len(chosen) > max(count * _SHARE_MAX, _FEW_STATEMENTS)
 
 
-def _stays(kept: Kept, edit: _Edit, affected: Set[Place]) -> bool:
+def _stays(kept: Kept, edit: Edit, affected: Set[Place]) -> bool:
     """Whether what was told still holds, where it was told: in statements that the edit does not concern, of
     files that did not change."""
     for _, path, start in kept.told:
@@ -481,7 +483,7 @@ def _same(
     loaded: Loaded,
     variables: Variables,
     kept: Kept,
-    edit: _Edit,
+    edit: Edit,
     chosen: Set[Place],
 ) -> Any | None:
     """The part of the project, checked; None where something is told of it that was not told before."""
@@ -491,12 +493,12 @@ def _same(
     from audsql.session.uses import load_uses
 
     assert loaded.config is not None
-    parts = _parts(edit, chosen, loaded.sources)
+    parts = parts_of(edit, chosen, loaded.sources)
     if parts is None:
         return None
     files, starts = parts
     uses = load_uses(root, files)
-    odd = _odd(edit.names)
+    odd = odd_names(edit.names)
     if uses.bag.items or any(_named(source.text, edit.names, odd) for source in uses.sources):
         return None
     inputs = Inputs(variables.given, uses.used, uses.files)
@@ -513,8 +515,8 @@ def _same(
     return opened
 
 
-def _parts(
-    edit: _Edit, chosen: Set[Place], sources: SourceMap
+def parts_of(
+    edit: Edit, chosen: Set[Place], sources: SourceMap
 ) -> tuple[list[Any], dict[str, list[tuple[int, int]]]] | None:
     """The files with the chosen statements alone, and where each of these begins there and in its own text."""
     numbers: dict[str, list[int]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from audsql.config import load_project
@@ -11,6 +11,7 @@ from audsql.diag import Bag, Diagnostic, has_errors
 from audsql.meaning.expand import Inputs
 from audsql.meaning.lints import LINTS, found_by, subject_of
 from audsql.meaning.lower import Analysis, analyse
+from audsql.records import dataclass
 from audsql.session.project import Opened, check, check_texts, open_project
 from audsql.session.variables import NO_VARIABLES, Variables
 from audsql.source import Source, SourceMap

@@ -6,7 +6,7 @@ The id is compared and forgotten: it stands in no document, no message and no ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.names import Symbol
 from audsql.meaning.splits import bucket_of
 from audsql.meaning.types import linkages, mapped_through
+from audsql.records import dataclass
 from audsql.session.graphs import expressions_of, resolved
 from audsql.session.project import Opened
 from audsql.session.sets import engine_of
@@ -271,7 +272,6 @@ def _truth(
 ) -> tuple[Callable[[ir.Expression], Truth] | None, tuple[Diagnostic, ...]]:
     """A function that says the truth of a set for the person; None where the id or the data cannot be read."""
     from audsql.data.declared import region_of
-    from audsql.data.duckdb import DuckEngine
     from audsql.data.membership import standing_of
 
     assert opened.analysis is not None
@@ -280,7 +280,6 @@ def _truth(
     own = [atom for atom in atoms.values() if atom.world == "own" and not isinstance(atom, ir.Bucket)]
     sources = _whole_sources(own)
     engine = engine_of(opened)
-    assert isinstance(engine, DuckEngine)
     materialised, told = engine.materialise([*own, *sources], as_of or datetime.now(UTC))
     if has_errors(told):
         return None, told

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from audsql.diag import Diagnostic, error
 from audsql.near import nearest
+from audsql.records import dataclass
 from audsql.session.planning import open_store, state_of
 from audsql.session.project import Opened
 from audsql.session.stating import Stated

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audsql.data.engine import EngineFailure
 from audsql.diag import Diagnostic, error, has_errors
-from audsql.session.accounts import Remote, connect
+from audsql.records import dataclass
+from audsql.session.accounts import Remote, connect, friends_of
 from audsql.session.project import Opened, check, compiled, messages_of, spec_digest
 from audsql.session.sets import engine_of
 
@@ -49,9 +49,12 @@ class PlanOptions:
     prune: bool = False
 
 
-def plan(opened: Opened, as_of: datetime | None, options: PlanOptions = PlanOptions()) -> PlanOutcome:
+_PLAIN = PlanOptions()
+
+
+def plan(opened: Opened, as_of: datetime | None, options: PlanOptions = _PLAIN) -> PlanOutcome:
     """What an apply would do now. Reads files, the state and LINE; changes nothing."""
-    problems = check(opened)
+    problems = check(opened, compiles=True)
     if opened.analysis is None or has_errors(problems):
         return PlanOutcome(None, problems)
     with connect(opened) as (remote, found):
@@ -75,6 +78,7 @@ def make(
     from audsql.apply import bind, found, names, pausing
     from audsql.apply.overlapping import counted_overlaps
     from audsql.apply.received import receivers_of
+    from audsql.plan.changes import meanings_of
     from audsql.plan.guard import check as guards
     from audsql.plan.overlaps import overlaps_document
     from audsql.plan.plan import PlanInputs, desired, desired_of, make_plan
@@ -90,10 +94,11 @@ def make(
     occurrences = bind.known_occurrences(state)
     aim = desired(project, program, {}, messages, occurrences, now)
     active = [one.compiled for one in aim.wanted if one.active]
-    engine = engine_of(opened, state)
+    engine = engine_of(opened, state, may_connect=True)
     bound, diagnostics = bind.bind(
-        engine, project, program, state, remote.facts, active, as_of or now, as_of is not None, now
-    )
+        engine, project, program, state, remote.facts, active, as_of or now, as_of is not None, now,
+        friends_of(opened, remote, frozenset(one.account for one in active)),
+    )  # fmt: skip
     if bound is None:
         return None, diagnostics
     overlaps = counted_overlaps(engine, bound.world, project, aim.wanted, bound.facts.deliveries)
@@ -103,7 +108,7 @@ def make(
         line_held=bind.held_line_audiences(state),
         released=bind.released_uploads(state), generations=bind.last_generations(state), occurrences=occurrences,
         request_ids=bind.sent_parts(state), endpoints=remote.endpoints,
-        applied=names.under_new_names(bind.applied_meanings(state), followed.moves),
+        applied=names.under_new_names(bind.applied_meanings(state, meanings_of(project)), followed.moves),
         moved=followed.moves, left_behind=left, removed=names.settlements(project, left, options.prune),
         overlaps=overlaps_document(overlaps, project), receivers=receivers_of(state),
         paused=pausing.documents(state, project.timezone),

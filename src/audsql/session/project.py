@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audsql.config import Config, Loaded, load_project
 from audsql.diag import Bag, Diagnostic, error, has_errors
 from audsql.meaning import ir
-from audsql.meaning.expand import NO_INPUTS, Inputs, values_given
-from audsql.meaning.lower import Analysis, analyse
-from audsql.session.uses import load_uses, parse_uses
+from audsql.near import nearest
+from audsql.records import dataclass
 from audsql.session.variables import NO_VARIABLES, Variables, file_values
 from audsql.source import Source, SourceMap, Span
-from audsql.syntax import ast
-from audsql.syntax.parse import parse_file
 
 if TYPE_CHECKING:
     from audsql.compile.program import Program
+    from audsql.meaning.expand import Inputs
+    from audsql.meaning.lower import Analysis
+    from audsql.syntax import ast
 
 __all__ = [
     "Opened",
@@ -52,7 +52,7 @@ class Opened:
     diagnostics: tuple[Diagnostic, ...]
     findings: tuple[Diagnostic, ...] = ()
     files: tuple[ast.File, ...] = ()
-    inputs: Inputs = NO_INPUTS
+    inputs: Inputs | None = None
     looked_at: tuple[str, ...] = ()
     compiled_once: list[tuple[Program, tuple[Diagnostic, ...]]] = field(default_factory=list, repr=False, compare=False)
     aside: Path | None = None
@@ -86,6 +86,12 @@ def open_project(
     `variables`: what the project's parameters are given. `Opened.sources` holds the used files as well, and
     `looked_at` their paths, found or not.
     """
+    # Not above: a plan of what was planned before reads no text.
+    from audsql.meaning.expand import Inputs
+    from audsql.meaning.lower import analyse
+    from audsql.session.uses import load_uses
+    from audsql.syntax.parse import parse_file
+
     loaded = loaded or load_project(root, env)
     config, bag = loaded.config, Bag()
     bag.extend(loaded.diagnostics)
@@ -112,18 +118,23 @@ def open_project(
     return Opened(root, config, sources, texts, analysis, bag.sorted(), findings, tuple(files), inputs, looked_at)
 
 
-def check(opened: Opened) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong with the specs: syntax, meaning, messages, and what LINE cannot do."""
+def check(opened: Opened, *, compiles: bool = False) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong with the specs: syntax, meaning, messages, and what LINE cannot do.
+
+    `compiles`: all deliveries are compiled for it, as for who goes on to `compiled`: to say what is wrong, one of each
+    shape would do.
+    """
     bag = Bag()
     bag.extend(opened.diagnostics)
     bag.extend(opened.findings)
     if opened.analysis is not None:
         bag.extend(messages_of(opened)[1])
         bag.extend(_outside(opened.analysis.project))
+        bag.extend(_unknown_connections(opened.analysis.project, opened.config))
         if not has_errors(bag.items):
             from audsql.compile.project import check_project
 
-            bag.extend(check_project(opened.analysis.project))
+            bag.extend(compiled(opened)[1] if compiles else check_project(opened.analysis.project))
     return _causes(bag)
 
 
@@ -156,6 +167,10 @@ def check_texts(texts: Mapping[str, str]) -> tuple[Diagnostic, ...]:
     values of parameters, as a file of `--var-file`.
     """
     from audsql.compile.project import compile_project
+    from audsql.meaning.expand import Inputs
+    from audsql.meaning.lower import analyse
+    from audsql.session.uses import parse_uses
+    from audsql.syntax.parse import parse_file
     from audsql.testing import run_tests as run
 
     bag = Bag()
@@ -179,13 +194,23 @@ def check_texts(texts: Mapping[str, str]) -> tuple[Diagnostic, ...]:
     return _causes(bag)
 
 
+def _unknown_connections(project: ir.Project, config: Config | None) -> Iterator[Diagnostic]:
+    """Queries of a database that `audsql.toml` does not name."""
+    known = tuple(sorted(config.connections)) if config else ()
+    for table in project.tables:
+        name = table.connection
+        if table.query and name not in known:
+            near = nearest(name, known)
+            yield error("AUD0090", table.span, table=table.name, name=name, near=near, known=known)
+
+
 def _outside(project: ir.Project) -> Iterator[Diagnostic]:
     """Paths that cannot lie below the folder that they are relative to, whatever files there are."""
     from audsql.data.content import escapes
 
     sources: tuple[ir.UploadSource | ir.TableSource, ...] = (*project.uploads, *project.tables)
     for source in sources:
-        if escapes(source.file):
+        if not getattr(source, "query", "") and escapes(source.file):
             yield error("AUD1003", source.span, file=source.file)
     for message in project.messages:
         if message.file is not None and escapes(message.file):
@@ -262,5 +287,9 @@ def spec_digest(opened: Opened, messages: Mapping[str, Any]) -> str:
 
     zone = opened.config.timezone if opened.config else ""
     parts = {"specs": opened.sources.digest, "messages": {k: list(v) for k, v in messages.items()}, "zone": zone}
-    values = values_given(opened.files, opened.inputs)
+    values: tuple[tuple[str, str], ...] = ()
+    if opened.inputs is not None and opened.inputs.given:
+        from audsql.meaning.expand import values_given
+
+        values = values_given(opened.files, opened.inputs)
     return digest_of({**parts, "values": [list(one) for one in values]} if values else parts)

@@ -181,7 +181,7 @@ def _own_people(opened: Opened, as_of: datetime) -> list[str]:
     assert opened.analysis is not None
     program, _ = compiled(opened)
     atoms = {atom.key: atom for upload in program.uploads for atom in ir.atoms_of(upload.expression)}
-    engine = engine_of(opened)
+    engine = engine_of(opened, may_connect=True)
     read, _ = engine.materialise(tuple(atoms[key] for key in sorted(atoms)), as_of)
     found: dict[str, None] = {}
     for upload in program.uploads:

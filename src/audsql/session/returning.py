@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audsql.diag import Diagnostic, error, has_errors
 from audsql.meaning.project import Moved
+from audsql.records import dataclass
 from audsql.session.past import Applied, Past, applies, begun_since, past_of
 from audsql.session.project import Opened, open_project
 from audsql.session.revision import write_revision

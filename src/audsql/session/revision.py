@@ -9,13 +9,13 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from audsql.config import FILE_BYTES_MAX
 from audsql.diag import Diagnostic, error
+from audsql.records import dataclass
 
-__all__ = ["FILES_MAX", "Head", "Revision", "head_of", "write_revision"]
+__all__ = ["FILES_MAX", "Head", "Revision", "head_of", "is_kept_out", "write_revision"]
 
 FILES_MAX = 20_000
 _SECONDS_MAX = 60
@@ -96,6 +96,17 @@ def head_of(root: Path) -> Head | None:
     except _Refused:
         # Without Git the history goes without a commit; nothing depends on it but `rollback`, which says so.
         return None
+
+
+def is_kept_out(path: Path) -> bool:
+    """Whether no commit would take this file: it is in no work tree, or ignored there. Not, where Git cannot say."""
+    folder = path.resolve().parent
+    if not any((one / ".git").exists() for one in (folder, *folder.parents)):
+        return True
+    try:
+        return _git(folder, ("check-ignore", "--quiet", "--", path.name)).returncode == 0
+    except _Refused:
+        return False
 
 
 def _place(root: Path) -> tuple[Path, str]:

@@ -6,10 +6,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from audsql.diag import Diagnostic, error
+from audsql.records import dataclass
 
 __all__ = ["embedded_simulator"]
 

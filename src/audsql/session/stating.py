@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from audsql.diag import Diagnostic, error
 from audsql.meaning.project import Moved
 from audsql.near import nearest
+from audsql.records import dataclass
 from audsql.session.holding import take_lease, user_name
 from audsql.session.planning import open_store, state_of
 from audsql.session.project import Opened, compiled, messages_of

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from audsql.config import read_text
 from audsql.diag import Bag, Diagnostic, error
+from audsql.records import dataclass
 from audsql.source import Source
 from audsql.syntax import ast
 from audsql.syntax.parse import STATEMENTS_MAX, parse_file

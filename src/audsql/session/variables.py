@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from audsql.config import read_text
 from audsql.diag import Bag, Diagnostic, error
+from audsql.records import dataclass
 
 if TYPE_CHECKING:
     from audsql.meaning.expand_values import Given

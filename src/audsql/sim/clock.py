@@ -32,7 +32,12 @@ def format_utc(seconds: float) -> str:
 
 def http_date(seconds: float) -> str:
     """The `Date` header (RFC 7231, whole seconds)."""
-    return formatdate(int(seconds), usegmt=True)
+    return _http_date(int(seconds))
+
+
+@lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def day_of(seconds: float) -> str:

@@ -29,6 +29,9 @@ class Fault:
     names: tuple[str, ...] = ()
 
 
+_NO_FAULT = Fault()
+
+
 def read_faults(document: Json) -> list[dict[str, Json]]:
     """Check a list of fault rules. Raises ValueError with what is wrong."""
     if not isinstance(document, list):
@@ -49,6 +52,8 @@ def read_faults(document: Json) -> list[dict[str, Json]]:
 
 def strike(world: World, method: str, path: str) -> Fault:
     """Count this request against every rule and join what the rules that fire say."""
+    if not world.faults:
+        return _NO_FAULT
     delay, refused, before, after, dropped = 0.0, False, None, None, False
     names: list[str] = []
     for rule in world.faults:

@@ -16,6 +16,7 @@ from typing import Any
 from audsql.sim import rules
 
 Json = Any
+_spelled = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class Response:
         """The body as bytes; nothing for None."""
         if self.body is None:
             return b""
-        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+        return _spelled(self.body).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,8 @@ def _bounds(world: World, account: Account, limit: Mapping[str, Json]) -> tuple[
     Target reach, lowered by `max` and, with `upToRemainingQuota`, by what is left this month.
     """
     left = remaining_quota(world, account)
-    reserved = min(target_reach(account, world.now), limit.get("max", target_reach(account, world.now)))
+    reach = target_reach(account, world.now)
+    reserved = min(reach, limit.get("max", reach))
     if limit.get("upToRemainingQuota") and left is not None:
         if left <= 0:
             raise rules.refuse(429, rules.MONTHLY_LIMIT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import parse_qs, unquote
 
 from audsql.sim import agenda, audiences, insight, rules, sends
@@ -99,7 +100,8 @@ def _fit(template: str, path: str) -> dict[str, str] | None:
     return found
 
 
-def _find_endpoint(method: str, path: str) -> tuple[Endpoint | None, dict[str, str]]:
+@lru_cache(maxsize=1024)
+def _find_endpoint(method: str, path: str) -> tuple[Endpoint | None, Mapping[str, str]]:
     for endpoint in ENDPOINTS:
         if endpoint.method == method:
             parameters = _fit(endpoint.path, path)
@@ -139,7 +141,8 @@ class Simulation:
             answer = control(self.world, method.upper(), path, body)
         else:
             answer = _answer(self.world, method.upper(), path, query, lower, body, host)
-        return replace(answer, headers={**_common_headers(self.world, answer), **answer.headers})
+        headers = {**_common_headers(self.world, answer), **answer.headers}
+        return Response(answer.status, answer.body, headers, answer.dropped)
 
 
 def _common_headers(world: World, answer: Response) -> dict[str, str]:
@@ -159,7 +162,7 @@ def _answer(
         agenda.advance(world, fault.delay_seconds)
     endpoint, parameters = _find_endpoint(method, path)
     account = _account(world, headers)
-    values = parse_qs(query, keep_blank_values=True)
+    values = parse_qs(query, keep_blank_values=True) if query else {}
     # A request without a valid token is refused before anything reads the account that stands in here.
     call = Call(world, account or _NOBODY, request_id, method, path, parameters, values, headers, body)
     entry = _log(call, endpoint)
@@ -167,7 +170,8 @@ def _answer(
     entry["status"] = None if fault.refuse else response.status
     if fault.names:
         entry["fault"] = list(fault.names)
-    return replace(response, headers={"X-Line-Request-Id": request_id, **response.headers})
+    headers = {"X-Line-Request-Id": request_id, **response.headers}
+    return Response(response.status, response.body, headers, response.dropped)
 
 
 def _respond(fault: Fault, endpoint: Endpoint | None, call: Call, host: str) -> Response:
@@ -181,7 +185,7 @@ def _respond(fault: Fault, endpoint: Endpoint | None, call: Call, host: str) -> 
         response = Response(refusal.status, refusal.body, refusal.headers)
     if fault.status_after is not None:
         response = Response(fault.status_after, {"message": message_of(fault.status_after)})
-    return replace(response, dropped=fault.drop_response)
+    return replace(response, dropped=True) if fault.drop_response else response
 
 
 def _account(world: World, headers: Mapping[str, str]) -> Account | None:

@@ -7,9 +7,10 @@ in equality, so that two texts of the same tree compare equal whatever their lay
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from audsql.records import dataclass
 from audsql.source import Span, made_often
 from audsql.syntax.terms import (
     AggregateCondition,

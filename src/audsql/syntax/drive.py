@@ -8,11 +8,11 @@ Rules: lexical.words, syntax.calls, syntax.limits.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
 from audsql.diag import error, fix
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax.build import ACTIONS, PLACELESS
 from audsql.syntax.lex import Tokens, escaped

@@ -8,8 +8,7 @@ Rule: syntax.canonical of specs/language/02-syntax.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from audsql.records import dataclass
 from audsql.source import Span, cell_width
 from audsql.syntax import ast
 from audsql.syntax.flow_layout import flow_text

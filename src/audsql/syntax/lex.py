@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from audsql.diag import Diagnostic, Edit, Fact, Fix, error
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import moment
 from audsql.syntax.ast import Comment

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any
 
 from audsql.diag import Diagnostic, error
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 from audsql.syntax.chain import check_chain, check_exclusion

@@ -6,7 +6,8 @@ Rules: lexical.dates and lexical.times of specs/language/01-lexical.md.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from audsql.records import dataclass
 
 __all__ = ["Moment", "date_time_parts", "read", "time_parts"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from audsql.records import dataclass
 from audsql.source import Span, cell_width
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text

@@ -9,10 +9,11 @@ Rules: syntax.* of specs/language/02-syntax.md.
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from audsql.diag import Bag, Diagnostic, Label, error, fix
+from audsql.records import dataclass
 from audsql.source import Source, Span
 from audsql.syntax import ast
 from audsql.syntax.drive import Failure, drive

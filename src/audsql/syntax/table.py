@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from audsql.records import dataclass
 
 __all__ = ["CALL_WORDS", "END", "Rule", "Table", "parse_table", "table_text"]
 

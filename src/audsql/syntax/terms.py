@@ -6,10 +6,11 @@ every node.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Literal
 
+from audsql.records import dataclass
 from audsql.source import Span, made_often
 
 __all__ = [

@@ -106,7 +106,8 @@ def _facts(document: Document, style: Style) -> Iterator[str]:
             texts = [neutralise(text) for text in fact["of"]]
             why = _word(f"why.{fact['why']}", style)
             if fact["is"] == "within":
-                yield f"- {_word(f'fact.within.{kind}', style, inner=texts[0], outer=texts[1], why=why)}"
+                said = "gathered" if fact["why"] == "link" else kind
+                yield f"- {_word(f'fact.within.{said}', style, inner=texts[0], outer=texts[1], why=why)}"
             else:
                 yield f"- {_word(f'fact.apart.{kind}', style, texts=_joined(texts, style), why=why)}"
     if facts["left_out"]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from audsql.catalog import word
+from audsql.records import dataclass
 from audsql.source import cell_width
 from audsql.view.terminal import Colour, Style, neutralise
 

@@ -9,7 +9,7 @@ from typing import Any
 from audsql.catalog import word
 from audsql.view.terminal import neutralise
 
-__all__ = ["duration", "linkage_lines", "moment", "signed", "size"]
+__all__ = ["duration", "linkage_lines", "losses_lines", "moment", "signed", "size"]
 
 
 def size(document: Mapping[str, Any] | None) -> str:
@@ -66,3 +66,18 @@ def linkage_lines(document: dict[str, Any], language: str) -> list[str]:
         )
         for one in document.get("linkage", ())
     ]
+
+
+def losses_lines(document: Mapping[str, Any], language: str, people: Mapping[str, Any] | None = None) -> list[str]:
+    """One line from the ids that were given to whoever gets the message (`people`); none where nothing was mapped."""
+    losses = document.get("losses")
+    if losses is None:
+        return []
+    steps = [word("losses.user_ids", language, people=size(losses["user_ids"]))]
+    if losses["given"] is not None:
+        steps.insert(0, word("losses.given", language, given=losses["given"], lost=losses["without_user_id"]))
+    friends = losses["friends"]
+    steps.append(word("losses.friends_unknown" if friends is None else "losses.friends", language, friends=friends))
+    if people is not None:
+        steps.append(word("losses.people", language, people=size(people)))
+    return [" -> ".join(steps)]

@@ -12,7 +12,7 @@ from audsql import catalog
 from audsql.catalog import word
 from audsql.source import cell_width
 from audsql.view.drift import drift_lines
-from audsql.view.numbers import duration, linkage_lines, moment, signed, size
+from audsql.view.numbers import duration, linkage_lines, losses_lines, moment, signed, size
 from audsql.view.operated import pause_lines
 from audsql.view.previews import message_lines
 from audsql.view.terminal import Colour, Style, left, neutralise, right
@@ -213,6 +213,7 @@ def send_lines(delivery: Mapping[str, Any], labels: Mapping[str, str], language:
     lines = [f"{neutralise(delivery['address'].removeprefix('delivery.'))}: {neutralise(delivery['to'])}"]
     lines += [word("plan.policy", language, name=neutralise(policy)) for policy in delivery["policies"]]
     lines += linkage_lines(dict(delivery), language)
+    lines += losses_lines(delivery, language, delivery.get("people"))
     for send in delivery["sends"]:
         parts = [word(f"send.{send['kind']}", language, part=send["part"] + 1, count=count)]
         if send.get("recipient") is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from audsql.catalog import word
 from audsql.source import cell_width
-from audsql.view.numbers import linkage_lines, size
+from audsql.view.numbers import linkage_lines, losses_lines, size
 from audsql.view.terminal import Colour, Style, left, neutralise
 
 __all__ = ["doctor", "evaluation", "tests"]
@@ -20,7 +20,7 @@ def evaluation(document: dict[str, Any], style: Style) -> str:
     line = word(key, style.language, low=document["low"], high=document["high"])
     if document["exact"]:
         line = word("eval.exact", style.language, size=size(document))
-    return "\n".join((line, *linkage_lines(document, style.language))) + "\n"
+    return "\n".join((line, *linkage_lines(document, style.language), *losses_lines(document, style.language))) + "\n"
 
 
 def tests(document: dict[str, Any], style: Style) -> str:

@@ -19,11 +19,26 @@ __all__ = ["count_text", "masked", "masked_size"]
 
 _COUNT, _SIZE, _FACTS = "count", "size", "facts"
 _LINKAGE = [{"given": _COUNT, "lost": _COUNT, "found": _COUNT}]
+_LOSSES = {
+    "given": _COUNT,
+    "without_user_id": _COUNT,
+    "user_ids": _SIZE,
+    "friends": _COUNT,
+    "kept_by_another_id": _COUNT,
+}
 # Every number of people that a comment shows, by its place in the plan.
 _SHAPE: Mapping[str, Any] = {
     "resource_changes": [{"people": {"before": _COUNT, "after": _COUNT, "entering": _COUNT, "leaving": _COUNT}}],
     "audiences": [{"people": _SIZE, "previous": _SIZE, "entering": _COUNT, "leaving": _COUNT, "linkage": _LINKAGE}],
-    "deliveries": [{"people": _SIZE, "linkage": _LINKAGE, "sends": [{"limit": _COUNT}], "bound": {"people": _COUNT}}],
+    "deliveries": [
+        {
+            "people": _SIZE,
+            "linkage": _LINKAGE,
+            "losses": _LOSSES,
+            "sends": [{"limit": _COUNT}],
+            "bound": {"people": _COUNT},
+        }
+    ],
     "overlaps": {"listed": [{"people": _SIZE}]},
     "drift": [{"before": _COUNT, "now": _COUNT}],
     "quota": [_SIZE],
@@ -177,7 +192,25 @@ def _sums(counts: Mapping[str, int], values: dict[str, int]) -> tuple[list[Sum],
             kept = tuple(sorted(one for one in parts if values[one]))
             if len(kept) > 1:
                 sums[(total, *kept)] = Sum(total, kept)
+    for one in _on_the_way(records, values, unseen):
+        sums[(one.total, *one.parts)] = one
     return list(sums.values()), unseen
+
+
+def _on_the_way(records: Mapping[str, Mapping[str, int]], values: dict[str, int], unseen: set[str]) -> Iterator[Sum]:
+    """From ids that were given to people: at each step some are lost, and how many stands nowhere."""
+    for where, numbers in records.items():
+        if not re.fullmatch(r"deliveries\.\d+\.losses", where):
+            continue
+        reached = records.get(where.rpartition(".")[0], {}).get("people")
+        given, user_ids, friends = (numbers.get(name) for name in ("given", "user_ids", "friends"))
+        for total, part in ((given, numbers.get("without_user_id")), (user_ids, reached), (user_ids, friends)):
+            if total is None or part is None or not 0 < part < total:
+                continue
+            rest = f"lost {total} {part}"
+            values[rest] = total - part
+            unseen.add(rest)
+            yield Sum(str(total), (str(part), rest))
 
 
 def _movement(place: str, record: Mapping[str, int]) -> tuple[int, int, int | None, int | None] | None:

@@ -6,10 +6,10 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+from audsql.records import dataclass
 from audsql.source import cell_width
 
 __all__ = ["Style", "document_bytes", "left", "neutralise", "quote_markdown", "right", "style_for"]

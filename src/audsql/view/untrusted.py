@@ -11,7 +11,7 @@ from bisect import bisect_right
 from functools import lru_cache
 from itertools import accumulate
 
-from audsql.source import cell_width
+from audsql.source import cell_width, character_cells
 from audsql.view.terminal import neutralise
 
 __all__ = ["cut", "mermaid_text", "quoted", "quoted_lines"]
@@ -61,7 +61,7 @@ def cut(text: str, cells_max: int) -> str:
     """The beginning of a text, at most so many terminal cells wide; three dots where something is left out."""
     if 2 * len(text) <= cells_max or (len(text) <= cells_max and cell_width(text) <= cells_max):
         return text
-    widths = list(accumulate(map(cell_width, text[:cells_max])))
+    widths = list(accumulate(map(character_cells, text[:cells_max])))
     return text[: bisect_right(widths, cells_max - 3)] + "..."
 
 

@@ -6,13 +6,13 @@ Rule: lints.redundant of specs/language/11-lints.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from audsql.diag import Diagnostic, Fix, Label, fix, warning
 from audsql.meaning import algebra, ir
 from audsql.meaning.expressions import is_literally_friends
 from audsql.meaning.lints.canon import related
 from audsql.meaning.lints.subject import Subject, Written
+from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from audsql.meaning import ir
 from audsql.meaning.expressions import lower
 from audsql.meaning.lower import Analysis
 from audsql.meaning.order import references
+from audsql.records import dataclass
 from audsql.source import CopySpan, Span
 from audsql.syntax import ast
 

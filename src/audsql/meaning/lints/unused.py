@@ -6,7 +6,7 @@ Rules: lints.unused, lints.variables of specs/language/11-lints.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from audsql.diag import Diagnostic, warning
@@ -14,6 +14,7 @@ from audsql.meaning import ir
 from audsql.meaning.expand_tree import NAMING_CALLS
 from audsql.meaning.lints.subject import Subject, nodes_of
 from audsql.meaning.names import Symbol
+from audsql.records import dataclass
 from audsql.syntax import ast
 
 __all__ = ["unused", "unused_variables"]
