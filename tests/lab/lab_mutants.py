@@ -125,16 +125,18 @@ def _time_out_is_no(outcome: Any) -> bool:
 MUTANTS: dict[str, tuple[str, tuple[Patch, ...]]] = {
     "journal": ("the request leaves before it is recorded that it may have", ((sends, "_asking", _unjournalled),)),
     "fence": (
-        "writes do not look at the lease, and it is not renewed",
+        "neither writes nor requests look at the lease, and it is not renewed",
         (
             (sql_store, "_fence", lambda db, lease: None),
+            (context.Context, "confirm_lease", lambda own: None),
             (context.Context, "keep_lease", lambda own: None),
         ),
     ),
     "fence_and_cas": (
-        "writes look neither at the lease nor at the row's incarnation and revision",
+        "writes look neither at the lease nor at the row's incarnation and revision, requests not at the lease",
         (
             (sql_store, "_fence", lambda db, lease: None),
+            (context.Context, "confirm_lease", lambda own: None),
             (context.Context, "keep_lease", lambda own: None),
             (sql_store, "_current", _blind),
             (sql_store, "_store", _over_whatever),

@@ -78,6 +78,7 @@ def test_a_paused_holder_that_wakes_after_the_take_over_changes_nothing(store, t
             if not process:
                 continue
             stopped += 1
+            asked = here.requests("POST", "PUT", "DELETE")
             try:
                 held = json.loads(here.command("lock", "show", "--json").stdout)["held"]
                 if held is not None:
@@ -90,7 +91,9 @@ def test_a_paused_holder_that_wakes_after_the_take_over_changes_nothing(store, t
             finally:
                 code = woken(process)
             if held is not None:
-                assert code in (4, 6), (point, code)
+                # 5: before its first request it finds its plan out of date. 0: there was nothing left to do.
+                out_of_date, over = {5} if not asked else set(), {0} if asked == before[0] else set()
+                assert code in {4, 6} | out_of_date | over, (point, code)
             assert here.requests("POST", "PUT", "DELETE") == before[0], point
             assert here.inbox() == before[1], point
             assert once_each(here), point

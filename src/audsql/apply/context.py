@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from audsql.apply.journal import checkpoint
 from audsql.apply.state import AudienceOperation, Row, State
-from audsql.apply.store import Lease, Removal, Store
+from audsql.apply.store import Lease, LeaseLost, Removal, Store
 from audsql.compile.program import Program
 from audsql.data.engine import Engine
 from audsql.diag import Diagnostic
@@ -85,6 +85,12 @@ class Context:
         if self.lease.expires - now < timedelta(seconds=LEASE_SECONDS * 2 / 3):
             self.lease = self.store.renew(self.lease, now, timedelta(seconds=LEASE_SECONDS))
 
+    def confirm_lease(self) -> None:
+        """Raise LeaseLost where somebody else holds the state: who wakes after a take-over asks LINE for nothing."""
+        held = self.store.holder()
+        if held is None or held.lock_id != self.lease.id:
+            raise LeaseLost(self.lease.id)
+
     def state(self) -> State:
         return self.store.snapshot()
 
@@ -97,8 +103,9 @@ class Context:
         return self.write(what, row)[0]  # type: ignore[return-value]
 
     def request(self, name: str, call: Callable[[], T]) -> T:
-        """Make one request to LINE between two checkpoints."""
+        """Make one request to LINE between two checkpoints. Raises LeaseLost, before it, where another took over."""
         checkpoint(f"request.{name}")
+        self.confirm_lease()
         outcome = call()
         checkpoint(f"answer.{name}")
         return outcome
