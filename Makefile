@@ -11,6 +11,9 @@ INPUTS ?= 1000000
 # A run has four applies with faults, about: a million of these.
 LAB_RUNS ?= 250000
 LAB_FROM ?= 0
+# A year of a shop with 200 flows and deliveries; each is a seed.
+YEARS ?= 2
+YEARS_FROM ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test spark sweep bench spec mutants fuzz model lab check fmt grammar lock sbom audit dist clean
@@ -48,8 +51,10 @@ $(SPARK_READY): requirements-spark.lock pyproject.toml
 spark: $(SPARK_READY) ## the engines' suite on Spark (450 MB, needs Java 17)
 	@SPARK_LOCAL_IP=127.0.0.1 $(SPARK_VENV)/bin/python -m pytest tests/engines -k spark -rs
 
-sweep: $(READY) ## the long runs: every kill point, thousands of random worlds
-	@AUDSQL_SWEEP=1 $(BIN)/python -m pytest -n $(WORKERS) tests/properties tests/simulation tests/scenarios tests/engines
+sweep: $(READY) ## the long runs: every kill point, thousands of random worlds, years of flows
+	@AUDSQL_SWEEP=1 $(BIN)/python -m pytest -n $(WORKERS) tests/properties tests/simulation tests/scenarios tests/engines \
+		tests/year
+	@$(BIN)/python tests/year/year_sweep.py --years $(YEARS) --from $(YEARS_FROM) --workers $(WORKERS)
 	@$(BIN)/python tests/compile/sweep.py
 	@$(BIN)/python tests/lab/lab_sweep.py --runs $(LAB_RUNS) --from $(LAB_FROM) --workers $(WORKERS)
 
@@ -60,6 +65,7 @@ bench: $(READY) ## evaluation over a million people against plain SQL in the sam
 	@$(BIN)/python tests/bench/bench_compile.py
 	@$(BIN)/python tests/bench/bench_plan.py
 	@$(BIN)/python tests/bench/bench_phones.py
+	@$(BIN)/python tests/bench/bench_personal.py
 
 spec: $(READY) ## the runnable cases of the language's rules, and what they cover
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/spec tests/test_catalog.py

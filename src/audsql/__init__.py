@@ -1,3 +1,3 @@
 """audsql: audiences and deliveries of LINE as text, planned, reviewed and applied once."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"

@@ -80,6 +80,7 @@ class Config:
     `endpoints` maps an account of the spec to "line", "sim" or a base URL; an account without one cannot
     be planned against. `world` is the simulator's world file for "sim". Paths are relative to the project.
     `yen_per_message` is what a message costs, by account, in digits; nothing where the project does not say.
+    `follow_logs`: by account the file or pattern of its log of webhook events.
     `memory_mebibytes`: about what reading own data may take. `key_file` holds the project's keys. Comments hide
     counts of people below `floor`, 0: none. `lints_ignored` and `lints_as_errors` are codes of lints.
     """
@@ -91,6 +92,7 @@ class Config:
     engine: EngineSettings = EMBEDDED
     endpoints: Mapping[str, str] = field(default_factory=dict)
     yen_per_message: Mapping[str, str] = field(default_factory=dict)
+    follow_logs: Mapping[str, str] = field(default_factory=dict)
     world: str | None = None
     environment: str | None = None
     lints_ignored: frozenset[str] = frozenset()
@@ -240,12 +242,12 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 }
 # Whole numbers: the least and the greatest of each.
 _WHOLE = dict.fromkeys(_KEYS["retention"], (1, 9_999)) | {"floor": (0, 9_999), "spool_hours": (1, 24)}
-_YEN = "yen_per_message"
+_YEN, _FOLLOWS = "yen_per_message", "follow_log"
 _CONNECTION_LIMITS = ("rows_max", "mebibytes_max", "timeout_seconds")
 _WHOLE |= {_MEMORY: (256, 1_048_576)}
 _WHOLE |= {"rows_max": (1, 2_000_000_000), "mebibytes_max": (1, 3_800), "timeout_seconds": (1, 86_400)}
 _NAMED = {
-    "account": ("endpoint", _YEN),
+    "account": ("endpoint", _YEN, _FOLLOWS),
     "connection": ("kind", "url", "path", *_CONNECTION_LIMITS),
 }
 _LINT_KEYS = ("ignore", "error")
@@ -366,6 +368,7 @@ def _build(settings: _Settings, folder_name: str, environment: str | None, place
         engine=_engine(settings, places, bag),
         endpoints=_of_accounts(settings, "endpoint"),
         yen_per_message=_of_accounts(settings, _YEN),
+        follow_logs=_of_accounts(settings, _FOLLOWS),
         world=value("sim", "world", "") or None,
         key_file=value("keys", "file", "") or None,
         environment=environment,

@@ -76,7 +76,8 @@ RULES: tuple[Rule, ...] = (
     Rule("unit", r"(?<=[0-9][ \t])(?:minutes?|hours?|days?|weeks?)(?!\w)"),
     Rule("word", r"(?<=[0-9.][ \t])people(?!\w)"),
     # Statements: where the line goes on as a statement does, or where it has only begun.
-    Rule("statement", _word(rf"(?:account|upload|message|delivery|table|policy|flow)(?=[ \t]+{_LABEL}[ \t]*\{{)")),
+    Rule("statement", _word(rf"(?:account|upload|message|delivery|table|policy|flow|coupon|codes)"
+         rf"(?=[ \t]+{_LABEL}[ \t]*\{{)")),
     Rule("statement", _word(rf"audience(?=[ \t]+{_LABEL}[ \t]*[=(])")),
     Rule("statement", _word(r"test(?=[ \t]+\")")),
     Rule("statement", _word(r"use(?=[ \t]+\")")),
@@ -85,10 +86,11 @@ RULES: tuple[Rule, ...] = (
     Rule("statement", _word(r"priority(?=[ \t]*\[)")),
     Rule("statement", _word(r"(?:moved|removed)(?=[ \t]+[\w`])")),
     Rule("statement", _word(r"for(?=[ \t]+[\w`]+[ \t]+in(?!\w))")),
-    Rule("statement", r"^(?:account|upload|message|delivery|table|policy|flow|audience|test|use|param|split"
-         r"|priority|moved|removed)(?=[ \t]*(?:$|[\w`]+[ \t]*$))"),
+    Rule("statement", r"^(?:account|upload|message|delivery|table|policy|flow|coupon|codes|audience|test|use|param"
+         r"|split|priority|moved|removed)(?=[ \t]*(?:$|[\w`]+[ \t]*$))"),
     Rule("type", rf"(?<=:[ \t]){_TYPE}(?=[ \t]*(?:$|[=,}}#]|[ \t](?:column|\w+:)))"),
     Rule("type", rf"(?<=:){_TYPE}(?=[ \t]*(?:$|[=,}}#]))"),
+    Rule("word", r"(?<=:[ \t])codes(?=[ \t]+[\w`])"),
     Rule("word", r"(?<=reentry:[ \t])(?:never|always|after)(?!\w)"),
     Rule("word", _word(r"column(?=[ \t]+[\w`]+[ \t]*:)")),
     Rule("key", r"(?<![\w.`])[^\W\d]\w*(?=[ \t]*:)"),
@@ -105,6 +107,11 @@ RULES: tuple[Rule, ...] = (
     Rule("word", _word(r"(?:env|count|sum|avg|min|max)(?=\()")),
     Rule("word", _word(r"allow[ \t]+(?:empty|shortfall)")),
     Rule("word", _word(rf"always(?=[ \t]+(?i:except))|require(?={_NEXT})|freshness")),
+    Rule("word", r"(?<=require[ \t])tested(?=[ \t]*(?:$|[}#,]|[ \t](?!(?i:AND|OR|EXCEPT)(?!\w))"
+         r"|[ \t]except[ \t]+for))"),
+    Rule("word", r"(?<=[0-9][0-9][ \t])(?:move|refuse)(?!\w)"),
+    Rule("word", r"(?<=(?:\w|[0-9])[ \t])(?:move|refuse)(?=[ \t]*(?:$|[}#,]|except[ \t]+for"
+         r"|(?:always|require|quiet|cap)(?!\w)))"),
     Rule("word", _word(r"(?:reach|change)(?=[ \t]*[<>=!])")),
     Rule("word", _word(r"quiet(?=[ \t]+[\w`])|cap(?=[ \t]+[\w`]+[ \t]+per)")),
     Rule("word", _word(r"per[ \t]+person|per(?=[ \t]+[\w`])")),

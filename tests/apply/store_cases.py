@@ -14,6 +14,8 @@ from pathlib import Path
 from audsql.apply.state import (
     AppliedPlan,
     AudienceOperation,
+    FlowVersion,
+    HeldCoupon,
     KnownSize,
     Occurrence,
     Operation,
@@ -124,4 +126,6 @@ def every_kind() -> tuple[Row, ...]:
         AppliedPlan("sha256:" + "1" * 64, 0, NOW, "anna", "done", NOW, {"sends": 1}),
         Resolution(SEND, "sent", "見ました", "anna", NOW, {"checked": ["quota"]}),
         KnownSize("audience.vip", 215, NOW, "fp-1", {"exact": True}),
+        FlowVersion("welcome", "1" * 12, "shop", "active", NOW, "sha256:" + "1" * 64, {"steps": [{"path": "0"}]}),
+        HeldCoupon("winter", 1, "shop", "running", "sha256:" + "1" * 64, {"title": "10% off"}, "01J", NOW, NOW),
     )

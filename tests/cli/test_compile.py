@@ -209,7 +209,6 @@ def test_broadcast(project: Path) -> None:
     ("reach", "entries", "code", "reached"),
     [
         (" AND ".join(f'chat_tag("t{number}")' for number in range(14)), "", "AUD0401", "uploads"),
-        ("purchased(A)", "by: push", "AUD0407", "kind"),
         ("clicked(msg42) OR (purchased(A) AND gender(female))", "limit: 5", "AUD0408", "all"),
     ],
 )

@@ -43,7 +43,7 @@ def test_spring_can_be_planned(
     for folder in ("spring", "common"):
         shutil.copytree(EXAMPLES / folder, tmp_path / folder, ignore=shutil.ignore_patterns(".audsql"))
     assert run(["plan", "--project", str(tmp_path / "spring"), "--as-of", "2026-11-21", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)["summary"]["add"] == 10
+    assert json.loads(capfd.readouterr().out)["summary"]["add"] == 12
 
 
 def test_shop_data_is_what_its_program_writes(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ import pytest
 from f1000 import delivery, f1000
 
 from audsql.apply import backup, mend, sqlite_file, state, upgrade, verified
-from audsql.apply.store import Holder, open_store
+from audsql.apply.ledger import Batch, Opening, Sent
+from audsql.apply.ledger import Place as Place_
+from audsql.apply.persons import make_persons, open_persons
+from audsql.apply.store import Holder, Lease, open_store
 from audsql.session import backups, mending
 from harness import Place
 
@@ -270,6 +274,56 @@ def test_a_repair_that_was_killed_can_be_repeated(here: Place, at: int) -> None:
     assert here.apply().exit_code == 0 and here.received() == received
 
 
+def people(here: Place, *, read: bool = False) -> list[Any]:
+    """Some people in a flow of this state; afterwards, who is left and how."""
+    store = open_store(str(file_of(here)), create=False, environment="default")
+    assert not isinstance(store, tuple), store
+    now = datetime.now(UTC)
+    with store:
+        ledger = store.ledger()
+        if not read:
+            lease = store.acquire(Holder("anna", "h", 1), now, timedelta(seconds=60))
+            assert isinstance(lease, Lease)
+            persons = make_persons(store, None, lease, now).hide([f"U{number:032x}" for number in range(40)])
+            given = [Place_("welcome", one, "1", "v", "0", "waiting", now, now) for one in persons]
+            ledger.enter(lease, now, "flow.entered", given)
+            some = ledger.places()[:20]
+            batch = Batch("b", "flow.welcome", "0", "shop", "multicast", "intent", "k", 20, now, now)
+            sent = tuple(Sent("shop", "flow.welcome", "1/0", one.person, now, "b") for one in some)
+            moved = tuple(replace(one, state="sending", batch="b") for one in some)
+            ledger.open_batches(lease, now, "batch.opened", [Opening(batch, moved, sent)])
+            store.release(lease, now)
+        found = open_persons(store, None)
+        assert found is not None and len(found.show([one.person for one in ledger.places()])) >= 1
+        return [ledger.places(), ledger.batches(), ledger.was_sent("flow.welcome", "1/0")]
+
+
+def test_a_ledger_that_is_sound_is_kept_whole(here: Place) -> None:
+    before = people(here)
+    change(here, "UPDATE record SET document = replace(document, 'done', 'dome') WHERE kind = 'occurrence'")
+    assert repair(here)["verdict"] == "repaired"
+    assert people(here, read=True) == before and repair(here)["verdict"] == "sound"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE ledger_place SET step = '7' WHERE rowid_ = 1", "DELETE FROM ledger_sent", "DELETE FROM ledger_meta"],
+)
+def test_of_a_damaged_ledger_nobody_goes_on(here: Place, damage: str) -> None:
+    """What can be read stays as a memory of who must not be sent again; nothing that was open is sendable."""
+    before = people(here)
+    person = before[0][0].person.hex()
+    change(here, damage.replace("rowid_ = 1", f"person = x'{person}'"))
+    found = repair(here)
+    assert {"kind": "ledger", "id": "people", "state": None} in found["lost"]
+    places, batches, sent = people(here, read=True)
+    assert [one.person for one in places] == [one.person for one in before[0]]
+    assert {(one.state, one.note) for one in places} == {("left", "damaged")}
+    assert [one.state for one in batches] == ["in_doubt"]
+    assert sent == (frozenset() if "ledger_sent" in damage else before[2])
+    assert repair(here)["verdict"] == "sound"
+
+
 # --- upgrade ------------------------------------------------------------------------------------------
 
 
@@ -296,6 +350,8 @@ def test_scenario_13_a_state_of_an_earlier_release(here: Place, monkeypatch: pyt
             rows.append([*row[:6], text, row[7]] if row[0] == "size" else row)
         return {**document, "records": rows}
 
+    inside = people(here)
+    change(here, "SELECT 1")
     before, raw = pulled(here), file_of(here).read_bytes()
     monkeypatch.setattr(upgrade, "STEPS", (step,))
     for module in (backup, sqlite_file, state, verified):
@@ -305,6 +361,7 @@ def test_scenario_13_a_state_of_an_earlier_release(here: Place, monkeypatch: pyt
     assert outcome.document is not None and outcome.document["verdict"] == "upgraded", outcome.diagnostics
     after = pulled(here)
     assert (after["format_version"], after["lineage"]) == (2, before["lineage"])
+    assert after["ledger"] == before["ledger"] and people(here, read=True) == inside
     assert [json.loads(row[6])["attributes"]["step"] for row in after["records"] if row[0] == "size"]
     assert [row for row in after["records"] if row[0] != "size"] == [
         row for row in before["records"] if row[0] != "size"
@@ -318,8 +375,6 @@ def test_scenario_13_a_state_of_an_earlier_release(here: Place, monkeypatch: pyt
 
 def test_scenario_14_what_this_version_does_not_know_is_kept_on_rewrite(here: Place) -> None:
     """Scenario 14: facts that a later minor version wrote into a row outlive a write of that row, and a repair."""
-    from dataclasses import replace
-
     store = open_store(str(file_of(here)), create=False, environment="default")
     assert not isinstance(store, tuple)
     with store:

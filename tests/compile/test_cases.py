@@ -227,8 +227,12 @@ def test_a_multicast_names_the_atom_that_cannot_be_listed(reach: ir.Expression, 
     assert (problem.code, problem.fact("atom")) == ("AUD0355", atom)
 
 
-def test_push_and_limits_are_refused_where_they_cannot_hold() -> None:
-    assert refused(uploaded("a"), by="push").code == "AUD0407"
+def test_push_goes_to_people_who_are_listed() -> None:
+    assert [send.kind for send in compiled(uploaded("a"), by="push")[0].sends] == ["push"]
+    assert refused(ir.land(uploaded("a"), FEMALE), by="push").code == "AUD0355"
+
+
+def test_limits_are_refused_where_they_cannot_hold() -> None:
     problem = refused(ir.lor(clicked("m"), FEMALE), limit=100)
     assert (problem.code, problem.fact("sends")) == ("AUD0408", 2)
     assert refused(uploaded("a"), by="multicast", limit=5).code == "AUD0409"

@@ -17,6 +17,13 @@ PEOPLE = [f"U{number:032x}" for number in range(1, 121)]
 TEXT = [{"type": "text", "text": "hello"}]
 GROUPS = "/v2/bot/audienceGroup"
 SEND = "/v2/bot/message"
+COUPON = "/v2/bot/coupon"
+COUPON_BODY = {
+    "title": "100 yen off", "startTimestamp": 0, "endTimestamp": 1_798_729_200, "timezone": "ASIA_TOKYO",
+    "visibility": "UNLISTED", "maxUseCountPerTicket": 1,
+    "acquisitionCondition": {"type": "lottery", "lotteryProbability": 50, "maxAcquireCount": -1},
+    "reward": {"type": "discount", "priceInfo": {"type": "fixed", "fixedAmount": 100}},
+}  # fmt: skip
 
 # Paths that the description spells otherwise, or not at all: template of the simulator → of the description.
 SPELT = {
@@ -43,8 +50,9 @@ def world() -> dict[str, Any]:
         {"audienceGroupId": 8, "type": "WEBTRAFFIC", "description": "theirs", "members": PEOPLE, "owner": owner,
          "createRoute": "BUSINESS_MANAGER"},
     ]  # fmt: skip
+    coupon = {"couponId": "c1", "created": "2026-11-01", "document": COUPON_BODY}
     shop = {"token": "t", "followersReadable": True, "friends": friends, "sends": [sent, past],
-            "audiences": audiences, "quota": {"type": "limited", "value": 1000}}  # fmt: skip
+            "audiences": audiences, "coupons": [coupon], "quota": {"type": "limited", "value": 1000}}  # fmt: skip
     return {"now": NOW, "accounts": {"shop": shop}}
 
 
@@ -93,6 +101,11 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("GET", f"{SEND}/delivery/push", f"{SEND}/delivery/push?date=20261121", None),
     ("GET", f"{SEND}/aggregation/info", "", None),
     ("GET", f"{SEND}/aggregation/list", "", None),
+    ("POST", COUPON, "", COUPON_BODY),
+    ("GET", COUPON, f"{COUPON}?status=RUNNING&limit=1", None),
+    ("GET", f"{COUPON}/{{couponId}}", f"{COUPON}/c1", None),
+    ("PUT", f"{COUPON}/{{couponId}}/close", f"{COUPON}/c1/close", None),
+    ("POST", f"{SEND}/push", "", {"messages": [{"type": "coupon", "couponId": "c1"}], "to": PEOPLE[0]}),
     ("GET", "/v2/bot/insight/followers", "/v2/bot/insight/followers?date=20261120", None),
     ("GET", "/v2/bot/insight/demographic", "", None),
     ("GET", "/v2/bot/insight/message/delivery", "/v2/bot/insight/message/delivery?date=20261110", None),

@@ -155,6 +155,67 @@ def test_quota_counts_and_figures(clients: Clients) -> None:
     assert messages.get_bot_info().display_name == "shop"
 
 
+def coupon_request(kit: Any) -> Any:
+    price = kit.DiscountFixedPriceInfoRequest(fixedAmount=100)
+    return kit.CouponCreateRequest(
+        title="100 yen off", startTimestamp=0, endTimestamp=1_798_729_200, timezone="ASIA_TOKYO",
+        visibility="UNLISTED", maxUseCountPerTicket=1,
+        acquisitionCondition=kit.LotteryAcquisitionConditionRequest(lotteryProbability=50, maxAcquireCount=-1),
+        reward=kit.CouponDiscountRewardRequest(priceInfo=price),
+    )  # fmt: skip
+
+
+def test_coupons_are_created_read_sent_and_closed(clients: Clients) -> None:
+    kit = clients.messaging
+    ids = [clients.messages.create_coupon(coupon_request(kit)).coupon_id for _ in range(2)]
+    read = clients.messages.get_coupon_detail(ids[0])
+    assert (read.status, read.timezone, read.reward.price_info.currency) == ("RUNNING", "ASIA_TOKYO", "JPY")
+    assert read.acquisition_condition.lottery_probability == 50
+    page = clients.messages.list_coupon(status=["RUNNING"], limit=1)
+    assert [one.coupon_id for one in page.items] == ids[1:]
+    assert [one.coupon_id for one in clients.messages.list_coupon(start=page.next).items] == ids[:1]
+    carrying = [kit.CouponMessage(couponId=ids[0], deliveryTag="spring")]
+    clients.messages.push_message(kit.PushMessageRequest(to=PEOPLE[0], messages=carrying))
+    clients.messages.close_coupon(ids[0])
+    with pytest.raises(Exception, match="Gone") as gone:
+        clients.messages.close_coupon(ids[0])
+    assert getattr(gone.value, "status", None) == 410
+    with pytest.raises(Exception, match="couponId") as refused:
+        clients.messages.push_message(kit.PushMessageRequest(to=PEOPLE[0], messages=carrying))
+    assert getattr(refused.value, "status", None) == 400
+    assert [one.coupon_id for one in clients.messages.list_coupon(status=["CLOSED"]).items] == ids[:1]
+
+
+def test_units_faults_and_webhook_events(clients: Clients) -> None:
+    """Listed people by multicast with a unit, an answer that is lost, and the SDK's own reader of events."""
+    from linebot.v3.webhooks import CallbackRequest
+
+    kit = clients.messaging
+    request = kit.MulticastRequest(
+        to=PEOPLE[:2], messages=[kit.TextMessage(text="unit")], customAggregationUnits=["audsql_0123abcd"]
+    )
+    key = KEY.replace("1", "2")
+    path = "/v2/bot/message/multicast"
+    clients.control("/_sim/faults", [{"match": {"path": path}, "nth": 1, "do": "drop-response"}])
+    with pytest.raises(Exception, match=r"(?i)connection|protocol|remote"):
+        clients.messages.multicast(request, x_line_retry_key=key)
+    clients.control("/_sim/faults", [])
+    with pytest.raises(Exception, match="already accepted"):
+        clients.messages.multicast(request, x_line_retry_key=key)
+    inbox = clients.control("/_sim/inbox")
+    assert sum(entry["messages"][0].get("text") == "unit" for entry in inbox) == 2
+    assert clients.messages.get_aggregation_unit_name_list().custom_aggregation_units == ["audsql_0123abcd"]
+    stranger = "U" + "e" * 32
+    for status in ("following", "blocked"):
+        clients.control("/_sim/people", {"account": "shop", "people": [{"userId": stranger, "status": status}]})
+    told = [CallbackRequest.from_dict({k: body[k] for k in ("destination", "events")})
+            for body in clients.control("/_sim/webhooks")]  # fmt: skip
+    follow, unfollow = (body.events[0] for body in told)
+    assert (type(follow).__name__, type(unfollow).__name__) == ("FollowEvent", "UnfollowEvent")
+    assert (follow.source.user_id, follow.follow.is_unblocked) == (stranger, False)
+    assert follow.webhook_event_id != unfollow.webhook_event_id
+
+
 def test_multicast_push_broadcast_and_validate(clients: Clients) -> None:
     kit = clients.messaging
     text = [kit.TextMessage(text="hello")]

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -117,3 +118,59 @@ def perform(command: str, capsys: pytest.CaptureFixture[str], patch: pytest.Monk
     run(words[1:])
     printed = capsys.readouterr()
     return printed.out + printed.err
+
+
+def alone(patch: pytest.MonkeyPatch, folder: Path, example: str | None = None) -> None:
+    """The commands of a page see an empty folder, or a copy of this example, and nothing around it."""
+    for name in ("AUDSQL_KEY", "AUDSQL_LANG", "AUDSQL_VAR_LAUNCH", "CI", "FORCE_COLOR", "GIT_DIR", "GIT_WORK_TREE"):
+        patch.delenv(name, raising=False)
+    for name in ("LANG", "LC_ALL"):
+        patch.setenv(name, "C.UTF-8")
+    patch.setenv("COLUMNS", "120")
+    patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    project = folder / "project"
+    if example is None:
+        project.mkdir()
+    else:
+        shutil.copytree(DOCS.parent / "examples" / example, project, ignore=shutil.ignore_patterns(".audsql"))
+    patch.chdir(project)
+
+
+def play(page: str, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> list[tuple[Block, str, str, str]]:
+    """Write each file and run each command of the page in order: its block, what was asked, what the page says, what
+    was printed."""
+    found = []
+    for block in blocks_of(page):
+        if block.is_file:
+            path = Path(block.about)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        for command, said in commands_of(block) if block.language == "console" else ():
+            found.append((block, command, said, perform(command, capsys, patch)))
+    return found
+
+
+def check_outputs(page: str, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> int:
+    """Every output on the page is what the tool prints; how many commands ran. `AUDSQL_REWRITE=1` writes them anew."""
+    ran = play(page, capsys, patch)
+    if os.environ.get("AUDSQL_REWRITE"):
+        _rewrite(page, ran)
+        return len(ran)
+    for block, command, said, printed in ran:
+        assert matches(said, printed), f"{block}: $ {command}\n--- the page\n{said}\n--- the command\n{printed}"
+    return len(ran)
+
+
+def _rewrite(page: str, ran: list[tuple[Block, str, str, str]]) -> None:
+    """Outputs that the page already matches stay as they are written, with their `…`."""
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    shown: dict[int, list[str]] = {}
+    for block, command, said, printed in ran:
+        text = said if matches(said, printed) else printed
+        shown.setdefault(block.line, []).extend(
+            [f"$ {command}", *(one.rstrip() for one in text.strip("\n").splitlines())]
+        )
+    for at in sorted(shown, reverse=True):
+        end = next(index for index in range(at, len(lines)) if lines[index] == "```")
+        lines[at:end] = shown[at]
+    (DOCS / page).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from documents import blocks_of, commands_of, matches, perform
+from documents import alone, blocks_of, check_outputs
 
 from audsql.config import parse_config
 
@@ -13,28 +13,15 @@ PAGES = ("data.md", "data.ja.md")
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AUDSQL_LANG", "AUDSQL_KEY", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("LANG", "LC_ALL"):
-        monkeypatch.setenv(name, "C.UTF-8")
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.chdir(tmp_path)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    alone(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_outputs_are_what_the_tool_prints(
     page: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran = 0
-    for block in blocks_of(page):
-        if block.is_file:
-            Path(block.about).write_text(block.text, encoding="utf-8")
-        for command, said in commands_of(block) if block.language == "console" else ():
-            printed = perform(command, capsys, monkeypatch)
-            assert matches(said, printed), f"{block}: $ {command}\n--- the page\n{said}\n--- the command\n{printed}"
-            ran += 1
-    assert ran == 4
+    assert check_outputs(page, capsys, monkeypatch) == 4
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -86,7 +86,7 @@ def test_the_readmes_have_the_same_parts() -> None:
     heads = [[depth for depth, _ in _HEADING.findall(prose(ROOT / name))] for name in ("README.md", "README.ja.md")]
     assert heads[0] == heads[1]
     english, japanese = (
-        re.findall(r"^    audsql (\w+)", prose(ROOT / name), re.MULTILINE) for name in ("README.md", "README.ja.md")
+        re.findall(r"^    audsql ([\w-]+)", prose(ROOT / name), re.MULTILINE) for name in ("README.md", "README.ja.md")
     )
     assert english == japanese
     assert set(english) <= set(group.list_commands(None))  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from lab_run import Broken, Case, Settled
 from lab_scenarios import PEOPLE, SCENARIOS, person
 from lab_world import Lab, LabDoor
 
+from audsql.apply.sends import SENT_ELSEWHERE
 from audsql.apply.sql_store import SqlStore
 from audsql.apply.state import State, empty_state
 from audsql.apply.store import StoreFailed
@@ -94,13 +95,18 @@ def _refused(settled: Settled) -> bool:
 
 
 def _whole(lab: Lab, case: Case, state: State) -> Iterator[Broken]:
-    """What is done went to everybody whom it was approved for, but those who were excluded at some time."""
+    """What is done went to everybody whom it was approved for, but those who were excluded at some time.
+
+    What LINE had taken before this state asked for it went to the people of that time; a run says so.
+    """
     received = {(entry["messages"][0]["text"], entry["userId"]) for entry in lab.simulation.world.inbox}
     ever = frozenset[str]().union(
         lab.data.now["optout"], *(people for name, people in lab.data.versions.values() if name == "optout")
     )
     for row in state.occurrences:
         if row.state != "done" or not row.document.get("pins"):
+            continue
+        if any(one.evidence == SENT_ELSEWHERE for one in state.operations_of(row.id)):
             continue
         pinned = {name: lab.data.versions[digest][1] for name, digest in row.document["pins"].items()}
         wanted = _wanted(case, row.name, pinned)

@@ -127,7 +127,7 @@ MUTANTS: dict[str, tuple[str, tuple[Patch, ...]]] = {
     "fence": (
         "neither writes nor requests look at the lease, and it is not renewed",
         (
-            (sql_store, "_fence", lambda db, lease: None),
+            (sql_store, "fence", lambda db, lease: None),
             (context.Context, "confirm_lease", lambda own: None),
             (context.Context, "keep_lease", lambda own: None),
         ),
@@ -135,7 +135,7 @@ MUTANTS: dict[str, tuple[str, tuple[Patch, ...]]] = {
     "fence_and_cas": (
         "writes look neither at the lease nor at the row's incarnation and revision, requests not at the lease",
         (
-            (sql_store, "_fence", lambda db, lease: None),
+            (sql_store, "fence", lambda db, lease: None),
             (context.Context, "confirm_lease", lambda own: None),
             (context.Context, "keep_lease", lambda own: None),
             (sql_store, "_current", _blind),
@@ -170,7 +170,7 @@ MUTANTS: dict[str, tuple[str, tuple[Patch, ...]]] = {
         "what may have left is made again though people were excluded since",
         ((deliver, "_torn", lambda *all: False),),
     ),
-    "time_out": ("a request without an answer counts as not made", ((sends, "_nothing_happened", _time_out_is_no),)),
+    "time_out": ("a request without an answer counts as not made", ((sends, "nothing_happened", _time_out_is_no),)),
 }
 
 

@@ -191,7 +191,7 @@ def _state_of(one: Any) -> Any:
     return lab.open_store().snapshot(), ()
 
 
-def _engine(one: Any, *state: Any, may_connect: bool = False) -> LabEngine:
+def _engine(one: Any, *state: Any, may_connect: bool = False, friends: Any = None) -> LabEngine:
     lab = _LAB[-1]
     worker = lab.current
     assert worker is not None

@@ -141,7 +141,7 @@ def fresh_line() -> Simulation:
     simulation = Simulation.__new__(Simulation)
     accounts = {name: _copied(one) for name, one in template.accounts.items()}
     simulation.world = replace(
-        template, accounts=accounts, inbox=[], requests=[], faults=[], agenda=list(template.agenda)
+        template, accounts=accounts, inbox=[], requests=[], faults=[], webhooks=[], agenda=list(template.agenda)
     )  # fmt: skip
     return simulation
 
@@ -149,5 +149,5 @@ def fresh_line() -> Simulation:
 def _copied(one: Account) -> Account:
     return replace(
         one, friends=dict(one.friends), audiences=dict(one.audiences), sends=dict(one.sends), retry_keys={},
-        buckets={}, used=dict(one.used), running=set(), outcomes=[], turns=[],
+        buckets={}, used=dict(one.used), running=set(), outcomes=[], turns=[], coupons={},
     )  # fmt: skip

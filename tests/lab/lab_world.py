@@ -6,9 +6,10 @@ wrong at which call of a name (`"send.answer": {2: ("drop", 0)}`), so that a run
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -20,8 +21,9 @@ from lab_engine import Data, LabEngine, Machine
 from lab_scenarios import fresh_line, lists
 from lab_tables import SqliteTables, Tables
 
-from audsql.apply.door import Failure
+from audsql.apply.door import Failure, Taken
 from audsql.apply.sql_store import SqlStore
+from audsql.apply.sqlite import SqliteDoor
 from audsql.apply.verified import verify_content
 from audsql.diag import error
 from audsql.line import limits
@@ -342,6 +344,32 @@ class LabDoor:
             if fault is not None:
                 raise Failure(error("AUD0608", None, path="lab"), broken=False)
         self._tables.begin(write)
+
+    def has_table(self, name: str) -> bool:
+        """People stand in the state only over SQLite: the tables in memory are those of every other run."""
+        return isinstance(self._tables, SqliteTables) and SqliteDoor.has_table(self, name)  # type: ignore[arg-type]
+
+    def make_ledger(self) -> None:
+        SqliteDoor.make_ledger(self)  # type: ignore[arg-type]
+
+    def make_beats(self) -> None:
+        SqliteDoor.make_beats(self)  # type: ignore[arg-type]
+
+    def insert_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        for row in rows:
+            try:
+                self.execute(
+                    f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", row
+                )
+            except sqlite3.IntegrityError:
+                raise Taken from None
+
+    def update_many(
+        self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> None:
+        values = ", ".join(f"{name} = ?" for name in columns)
+        for row in rows:
+            self.execute(f"UPDATE {table} SET {values} WHERE {' AND '.join(f'{name} = ?' for name in keys)}", row)
 
     def commit(self) -> None:
         if not self._writes:

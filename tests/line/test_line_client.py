@@ -414,6 +414,23 @@ def test_line_has_two_hosts() -> None:
     assert resolve_endpoint("line", "shop") == ("https://api.line.me", "https://api-data.line.me")
 
 
+@pytest.mark.rule("line.units.names")
+def test_unit_names_are_read_page_by_page() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["limit"] == str(limits.UNIT_NAMES_PAGE_SIZE_MAX)
+        first = {"customAggregationUnits": ["a", "b"], "next": "n"}
+        return says(200, first if request.url.params.get("start") is None else {"customAggregationUnits": ["c"]})(
+            request
+        )
+
+    found = Desk(answer).client().aggregation_units()
+    assert isinstance(found, Found)
+    assert found.value == {"a", "b", "c"}
+    endless = Desk(says(200, {"customAggregationUnits": ["a"], "next": "same"}))
+    assert endless.client().aggregation_units() == Unknown("too-many-units")
+    assert isinstance(Desk(says(200, {"customAggregationUnits": "a"})).client().aggregation_units(), Unknown)
+
+
 @pytest.mark.rule("line.followers.ids")
 def test_friends_are_read_page_by_page() -> None:
     def answer(request: httpx.Request) -> httpx.Response:

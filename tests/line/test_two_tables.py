@@ -47,6 +47,10 @@ SAME = [
     (limits.RATES["multicast"], rules.MULTICAST_RATE),
     (limits.RATES["push"], rules.PER_SECOND),
     (limits.RATE_DEFAULT, rules.PER_SECOND),
+    (limits.RATES["coupon"], rules.COUPON_RATE),
+    (limits.COUPONS_VALID_MAX, rules.COUPONS_VALID),
+    (limits.COUPON_PAGE_SIZE_MAX, rules.COUPON_PAGE_MAX),
+    (limits.COUPON_WINNERS_MAX, rules.COUPON_ACQUIRED),
     (set(limits.MINIMUM_EXEMPT_AUDIENCE_TYPES), set(rules.EXEMPT_TYPES)),
     (limits.AUDIENCE_STATUSES, rules.STATUSES),
     (limits.CREATE_ROUTES, rules.CREATE_ROUTES),
@@ -62,8 +66,8 @@ SAME = [
 # Numbers of the simulator's table that the client has no use for: delays that LINE does not publish, pages that
 # nobody asks for, and the size of a body, where each side takes the reading that is hard on the client.
 OF_THE_SIMULATOR_ALONE = {
-    "AGGREGATION_DAYS", "BODY_BYTES", "CONTINUATION_SECONDS", "DAY_SECONDS", "FOLLOWERS_PAGE", "JOB_SECONDS",
-    "PAGE_SIZE", "POLL_SECONDS", "READY_SECONDS", "SEND_SECONDS", "UNIT_PAGE_MAX", "USABLE_SECONDS",
+    "AGGREGATION_DAYS", "BODY_BYTES", "CONTINUATION_SECONDS", "COUPON_PAGE", "DAY_SECONDS", "FOLLOWERS_PAGE",
+    "JOB_SECONDS", "PAGE_SIZE", "POLL_SECONDS", "READY_SECONDS", "SEND_SECONDS", "UNIT_PAGE_MAX", "USABLE_SECONDS",
     "WAIT_SECONDS", "ZONE_SECONDS",
 }  # fmt: skip
 

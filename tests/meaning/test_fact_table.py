@@ -140,8 +140,8 @@ received(narrow)
 halves.a
 halves.b
 halves.c
-sample(warm, 10%, seed: "s")
-sample(warm, 20%, seed: "s")
+sample(warm, 10%, seed: "of facts")
+sample(warm, 20%, seed: "of facts")
 sample(warm, 20%, seed: "t")
 age(30..34)
 age(35..39)

@@ -124,6 +124,7 @@ OPERATIONS = tuple(
 def test_rules_are_written_down(code: str) -> None:
     rules = set(re.findall(r"\*\*([a-z_.]+)\*\*", (SPECS / "operations.md").read_text("utf-8")))
     rules |= set(re.findall(r"`r\[([a-z_.]+)\]`", (SPECS / "state.md").read_text("utf-8")))
+    rules |= set(re.findall(r"\*\*([a-z_.]+)\*\*", (SPECS / "flows.md").read_text("utf-8")))
     assert catalog.entry(code).rule in rules
 
 

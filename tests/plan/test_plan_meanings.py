@@ -57,6 +57,7 @@ FLAT = st.one_of(
     st.builds(atoms.Linked, NAMES),
     st.builds(atoms.Bucket, TEXTS, st.integers(0, 4_999), st.integers(5_000, 10_000), NAMES),
     st.builds(atoms.Friends, NAMES),
+    st.builds(atoms.Followers, NAMES),
     st.builds(atoms.Clicked, NAMES, st.none() | TEXTS),
     st.builds(atoms.Opened, NAMES),
     st.builds(atoms.Received, NAMES),
@@ -95,8 +96,9 @@ def test_the_document_names_every_atom(expression: ir.Expression) -> None:
 
 
 def test_every_type_of_atom_is_drawn() -> None:
-    drawn = {atoms.Uploaded, atoms.Rows, atoms.Linked, atoms.Bucket, atoms.Friends, atoms.Clicked, atoms.Opened,
-             atoms.Received, atoms.RemoteAudience, atoms.Attribute, atoms.Mapped, atoms.Lookalike}  # fmt: skip
+    drawn = {atoms.Uploaded, atoms.Rows, atoms.Linked, atoms.Bucket, atoms.Friends, atoms.Followers, atoms.Clicked,
+             atoms.Opened, atoms.Received, atoms.RemoteAudience, atoms.Attribute, atoms.Mapped,
+             atoms.Lookalike}  # fmt: skip
     assert drawn == set(get_args(atoms.Atom))
 
 

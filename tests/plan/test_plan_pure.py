@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -18,7 +19,7 @@ from audsql.line.limits import (
     TARGET_REACH_MIN,
     UPLOAD_DESCRIPTION_CHARACTERS_MAX,
 )
-from audsql.meaning.ir import Delivery
+from audsql.meaning.ir import Delivery, Every
 from audsql.plan import audiences as audience_decisions
 from audsql.plan import occurrence as occurrence_decisions
 from audsql.plan.audiences import Held, find_named, find_retargeting, upload_action
@@ -26,12 +27,15 @@ from audsql.plan.bound import whole_bound
 from audsql.plan.document import FORMAT_VERSION, canonical, digest_of, parse_plan, sealed
 from audsql.plan.facts import Movement, RemoteAudienceFacts, Size, UploadFacts
 from audsql.plan.feasibility import FEASIBILITY
+from audsql.plan.flow_guards import FLOW_GUARDS
 from audsql.plan.guard import GUARDS, check
 from audsql.plan.history import HISTORY
 from audsql.plan.occurrence import Known, judge, not_after
 from audsql.plan.plan import desired_of, send_limit
 from audsql.plan.policies import POLICIES
+from audsql.plan.repeated import rule_document
 from audsql.plan.tags import Tag, audience_name, chunk_description, parse_chunk, parse_tag
+from audsql.plan.tested import coupons, untested
 
 # --- occurrences ------------------------------------------------------------------------------------
 
@@ -369,6 +373,21 @@ def with_audience(audiences: Any, **changes: Any) -> dict[str, Any]:
     return {"audiences": audiences, "remote": remote(audiences=(remote_audience(**changes),))}
 
 
+EVERY = Every("day", 10, 0)
+DAILY = {"at": None, "every": EVERY}
+
+
+def approved_daily(definition: str | None = None, time: str | None = None) -> dict[str, Any]:
+    """The repetition as approved; `time`: the state of one of its times."""
+    inputs = make(delivery=DAILY)
+    digest = definition or desired_of(inputs).wanted[0].definition
+    rule = rule_document(EVERY, "Asia/Tokyo")
+    row = Known("every", "planned", digest, None, None, name="sale", account="shop", rule=rule)
+    one = Known("2026-11-20T01:00:00Z", time or "done", digest, NOW, NOW, name="sale", account="shop",
+                label="2026-11-20 10:00")  # fmt: skip
+    return {"occurrences": {"sale": (one, row)}}
+
+
 GUARDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("nothing is wrong", {}, ()),
     ("in doubt", {"state": "in_doubt", "now": AFTER}, ("AUD0700",)),
@@ -381,6 +400,26 @@ GUARDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("approved, edited", {"state": "scheduled", "definition": "d0"}, ()),
     ("past", {"now": AFTER}, ("AUD0707",)),
     ("due this second", {"now": AT}, ()),
+    ("repeated", {"delivery": DAILY}, ()),
+    ("repeated, approved", {"delivery": DAILY, **approved_daily()}, ()),
+    ("repeated, edited", {"delivery": DAILY, **approved_daily("d0")}, ()),
+    (
+        "repeated, edited while a time is under way",
+        {"delivery": DAILY, **approved_daily("d0", "sending")},
+        ("AUD0790",),
+    ),
+    ("repeated, a time was missed", {"delivery": DAILY, **approved_daily(None, "missed")}, ("AUD0700",)),
+    ("repeated, at its end", {"delivery": {**DAILY, "every": replace(EVERY, end=NOW)}}, ("AUD0791",)),
+    (
+        "repeated, sent before as one that was not",
+        {
+            "delivery": DAILY,
+            "occurrences": {
+                "sale": (Known("2026-11-20T01:00:00Z", "done", "d0", None, None, name="sale", account="shop"),)
+            },
+        },
+        ("AUD0708",),
+    ),
     ("tags of a lost state", {"remote": remote(audiences=(TAGGED,))}, ("AUD0715", "AUD0809")),
     ("tags of another state", {"remote": remote(audiences=(TAGGED,)), "lineage": "cafe00"}, ("AUD0715", "AUD0809")),
     ("tags of this state", {"remote": remote(audiences=(TAGGED,)), "lineage": "beef00", "generations": {KEY: 1}}, ()),
@@ -517,7 +556,8 @@ def test_guards(given: dict[str, Any], codes: tuple[str, ...]) -> None:
 
 
 def test_every_guard_has_a_case() -> None:
-    expected = {*(f"AUD07{number:02}" for number in range(19)), "AUD0765", "AUD0766", "AUD0767", "AUD0768", "AUD0809"}
+    expected = {*(f"AUD07{number:02}" for number in range(19)), "AUD0765", "AUD0766", "AUD0767", "AUD0768", "AUD0790"}
+    expected |= {"AUD0791", "AUD0809"}
     assert {code for _, _, codes in GUARDED for code in codes} == expected
 
 
@@ -527,7 +567,7 @@ def test_every_guard_speaks() -> None:
         inputs = make(**given)
         spoken |= {guard.__name__ for guard in GUARDS if list(guard(inputs, desired_of(inputs)))}
     assert spoken == {guard.__name__ for guard in GUARDS} - {
-        guard.__name__ for guard in (*FEASIBILITY, *POLICIES, *HISTORY)
+        guard.__name__ for guard in (*FEASIBILITY, *POLICIES, *HISTORY, *FLOW_GUARDS, untested, coupons)
     }
 
 

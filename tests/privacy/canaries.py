@@ -10,7 +10,11 @@ import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 __all__ = ["Canaries", "forms"]
+
+_BEGIN = 8
 
 
 def forms(value: str) -> dict[str, bytes]:
@@ -48,14 +52,33 @@ class Canaries:
 
     def __init__(self, values: Iterable[str]) -> None:
         self.needles = {(value, form): needle for value in values for form, needle in forms(value).items()}
+        # Found by their first eight bytes, all at once; what is shorter is looked for by itself.
+        self.begun: dict[int, list[tuple[str, str]]] = {}
+        for name, needle in self.needles.items():
+            if len(needle) >= _BEGIN:
+                self.begun.setdefault(int.from_bytes(needle[:_BEGIN], "little"), []).append(name)
+        self.beginnings = np.array(sorted(self.begun), "<u8")
+        self.short = [name for name, needle in self.needles.items() if len(needle) < _BEGIN]
         # Most files are looked at again and again while they stay as they are.
         self.known: dict[bytes, list[tuple[str, str]]] = {}
 
     def in_bytes(self, content: bytes) -> list[tuple[str, str]]:
         digest = hashlib.sha256(content).digest()
         if digest not in self.known:
-            self.known[digest] = [name for name, needle in self.needles.items() if needle in content]
+            maybe = {name for begin in self._beginnings_in(content) for name in self.begun[begin]}
+            self.known[digest] = [
+                name for name in self.needles if (name in maybe or name in self.short) and self.needles[name] in content
+            ]
         return self.known[digest]
+
+    def _beginnings_in(self, content: bytes) -> set[int]:
+        found: set[int] = set()
+        for offset in range(_BEGIN):
+            count = (len(content) - offset) // _BEGIN
+            if count > 0:
+                words = np.frombuffer(content, "<u8", count, offset)
+                found.update(words[np.isin(words, self.beginnings)].tolist())
+        return found
 
     def in_text(self, text: str) -> list[tuple[str, str]]:
         return self.in_bytes(text.encode("utf-8", "surrogateescape"))

@@ -44,6 +44,8 @@ delivery now { to: uploaded(buyers) AND purchased(A)  send: sale }
 delivery cards_now { to: card_holders  send: sale }
 delivery later { to: uploaded(buyers) EXCEPT purchased(A)  send: sale  at: 2026-11-22 10:00 }
 delivery by_list { to: purchased(A)  by: multicast  send: sale  at: 2026-11-21 12:00 }
+flow steps { start when purchased(A)  send sale  wait 1 hour  send sale }
+flow parted { start when purchased(A)  branch { chat_tag("VIP") -> send sale  otherwise -> send sale } }
 test "people" { prove regulars within uploaded(buyers) }
 """
 

@@ -184,3 +184,67 @@ def test_another_machine_with_the_same_state_forgets_too(tmp_path, key):
         here.advance(2 * 24 * 3600)
         assert here.run().exit_code == 0
         assert not any(PERSON in members for members in uploaded(here))
+
+
+def test_a_person_is_erased_from_the_ledger(tmp_path, key):
+    """Places, sends and codes go, and so does a request that names the person; the numbers stay."""
+    from dataclasses import replace
+    from datetime import UTC, datetime, timedelta
+
+    from audsql.apply.ledger import Assigned, Batch, Opening, Sent
+    from audsql.apply.ledger import Place as Standing
+    from audsql.apply.persons import make_persons, open_persons
+    from audsql.apply.store import Holder, Lease, Store
+    from audsql.session.keys import keys_of
+    from audsql.session.planning import open_store
+    from audsql.session.sets import engine_of
+    from audsql.session.tombstones import erased_people
+
+    def opened_state(here: Place) -> Store:
+        store, problems = open_store(here.opened(), create=True)
+        assert store is not None, problems
+        return store
+
+    now = datetime.now(UTC)
+    with place(tmp_path, world(), files()) as here:
+        keys = keys_of(here.opened())
+        assert here.apply(as_of=None).exit_code == 0
+        with opened_state(here) as store:
+            lease = store.acquire(Holder("anna", "h", 1), now, timedelta(minutes=1))
+            assert isinstance(lease, Lease)
+            persons, ledger = make_persons(store, keys, lease, now), store.ledger()
+            people = persons.hide([PERSON, OTHER[0]])
+            ledger.enter(lease, now, "x", [Standing("f", one, "1", "v", "0", "waiting", now, now) for one in people])
+            body = persons.seal("b", json.dumps({"to": [PERSON, OTHER[0]]}).encode())
+            batch = Batch(
+                "b", "flow.f", "0", "shop", "multicast", "intent", "k", 2, now, now, body=body, body_sha256="x"
+            )
+            sent = tuple(Sent("shop", "flow.f", "1/0", one, now, "b") for one in people)
+            ledger.open_batches(lease, now, "x", [Opening(batch, (), sent)])
+            ledger.assign(lease, now, "x", [Assigned("winter", b"c" * 16, people[0], "delivery.d", "once")])
+            store.release(lease, now)
+        _, shown = erase(here, PERSON, code=5)
+        assert "AUD0661" in shown and "f" in shown
+        with opened_state(here) as store:
+            lease = store.acquire(Holder("anna", "h", 1), now, timedelta(minutes=1))
+            assert isinstance(lease, Lease)
+            (batch,) = store.ledger().batches()
+            store.ledger().put_batch(lease, now, "x", replace(batch, state="in_doubt"))
+            store.release(lease, now)
+        document, shown = erase(here, PERSON)
+        assert document["removed"]["ledger"] == 3 and PERSON not in shown
+        with opened_state(here) as store:
+            ledger, known = (
+                store.ledger(),
+                open_persons(store, keys, erased_people(here.opened(), keys, store.snapshot())),
+            )
+            assert known is not None and known.show([one.person for one in ledger.places()]) == [OTHER[0]]
+            assert [(one.count, one.body) for one in ledger.batches()] == [(2, None)]
+            assert ledger.was_sent("flow.f", "1/0") == {people[1]} and ledger.people_of("b") == [people[1]]
+            assert [one.person for one in ledger.assigned("winter")] == [b""]
+            # Whatever names them, they do not enter again.
+            assert known.admitted([PERSON, *OTHER[:3]]) == OTHER[:3]
+            assert engine_of(here.opened(), store.snapshot()) is not None
+        assert erase(here, PERSON)[0]["removed"]["ledger"] == 0 and traces(here, PERSON) == []
+        content = b"".join(path.read_bytes() for path in (here.root / ".audsql").glob("state.sqlite*"))
+        assert people[0] not in content and people[1] in content

@@ -148,7 +148,7 @@ SWITCHES: dict[str, tuple[Switch, ...]] = {
     ),
     "sets.facts": (patch(algebra, "certain_facts", lambda _atoms: facts.Facts((), ())), codes("AUD0903")),
     "syntax.values": (production("value", "word", "text", "percent", "number", "datetime", "time", "list"),),
-    "statements.template": (patch(statements, "_fields", lambda _entries: ()),),
+    "statements.template": (patch(statements, "_fields", lambda _entries, _symbols: ()),),
     **{
         rule: (patch(relation, "witnesses", _everywhere),)
         for rule in (

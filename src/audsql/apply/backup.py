@@ -15,6 +15,7 @@ from typing import Any, Literal
 from audsql.apply.door import Door
 from audsql.apply.journal import parse_event
 from audsql.apply.keyed import keys_of
+from audsql.apply.ledger_stored import is_ledger, ledger_document, put_ledger, verify_ledger
 from audsql.apply.state import FORMAT_VERSION
 from audsql.apply.store import StoreFailed
 from audsql.apply.verified import verify_content
@@ -55,6 +56,7 @@ class Contents:
     lease: tuple[Any, ...] | None
     records: tuple[tuple[Any, ...], ...] = ()
     events: tuple[tuple[Any, ...], ...] = ()
+    ledger: Document | None = None
 
 
 def backup_of(door: Door) -> Document:
@@ -73,7 +75,13 @@ def backup_of(door: Door) -> Document:
         "head": head,
         "records": [[*row[:-1], _encoded(row[-1])] for row in records],
         "events": [list(row) for row in events],
+        **_with_ledger(ledger_document(door)),
     }
+
+
+def _with_ledger(ledger: Document | None) -> Document:
+    """A state in which nobody ever stood has the document that it always had."""
+    return {} if ledger is None else {"ledger": ledger}
 
 
 def _encoded(body: bytes | None) -> str | None:
@@ -99,7 +107,7 @@ def contents_of(document: Mapping[str, Any]) -> Contents | None:
     records = tuple((*row[:-1], body) for row, body in zip(document["records"], bodies, strict=True))
     meta = (document["lineage"], document["environment"], document["format_version"], document["serial"])
     events = tuple(tuple(row) for row in document["events"])
-    return Contents((*meta, len(events), document["head"]), None, records, events)
+    return Contents((*meta, len(events), document["head"]), None, records, events, document.get("ledger"))
 
 
 def document_of(contents: Contents) -> Document:
@@ -115,6 +123,7 @@ def document_of(contents: Contents) -> Document:
         "head": head,
         "records": [[*row[:-1], _encoded(row[-1])] for row in contents.records],
         "events": [list(row) for row in contents.events],
+        **_with_ledger(contents.ledger),
     }
 
 
@@ -126,6 +135,7 @@ def _is_formed(document: Mapping[str, Any]) -> bool:
         and numbers
         and _are_rows(document.get("records"), (str, str, str, int, str, str, str, str | None))
         and _are_rows(document.get("events"), (int, str, str))
+        and is_ledger(document.get("ledger"))
     )
 
 
@@ -153,7 +163,13 @@ def put_back(door: Door, document: Document, environment: str) -> Verdict:
         _check_later(door, document, lineage, serial, head)
     _replace(door, document)
     verify_content(door.execute, door.name, environment, keys_of(door))
+    _verify_ledger(door)
     return "written"
+
+
+def _verify_ledger(door: Door) -> None:
+    if door.has_table("ledger_meta"):
+        verify_ledger(door)
 
 
 def _check_later(door: Door, document: Document, lineage: str, serial: int, head: str) -> None:
@@ -179,6 +195,7 @@ def write_whole(door: Door, document: Document, environment: str) -> None:
     door.execute("INSERT INTO lease VALUES (1, 0, '', '', '', 0, '', '', '')")
     _replace(door, document)
     verify_content(door.execute, door.name, environment)
+    _verify_ledger(door)
 
 
 def _replace(door: Door, document: Document) -> None:
@@ -192,6 +209,7 @@ def _replace(door: Door, document: Document) -> None:
         )
     for row in events:
         door.execute("INSERT INTO event (number, document, hash) VALUES (?, ?, ?)", tuple(row))
+    put_ledger(door, document.get("ledger"))
     meta = (document["lineage"], document["environment"], document["format_version"], document["serial"], len(events))
     door.execute(
         "UPDATE meta SET lineage = ?, environment = ?, format = ?, serial = ?, events = ?, head = ?",

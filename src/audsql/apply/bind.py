@@ -25,9 +25,10 @@ from audsql.compile.trees import leaf_key
 from audsql.data.engine import Engine, People, SourceFacts, linkage_loss
 from audsql.data.exclusions import empty_exclusions
 from audsql.diag import Bag, Diagnostic
-from audsql.meaning.ir import Expression, Mapped, Project, Uploaded
+from audsql.meaning.ir import Atom, Expression, Followers, Mapped, Project, Uploaded
 from audsql.meaning.lineage import made_of, read_from, with_parts
 from audsql.plan.audiences import Held
+from audsql.plan.definition import EVERY
 from audsql.plan.facts import (
     AudienceFacts,
     DeliveryFacts,
@@ -146,7 +147,8 @@ def known_occurrences(state: State) -> dict[str, tuple[Known, ...]]:
             row.delivery, row.account, approved_at(row), str(row.document.get("content", "")),
             row.document.get("reach") or (),
             tuple((str(salt), int(low), int(high)) for salt, low, high in row.document.get("buckets", ())),
-            dict(row.document.get("splits", {})),
+            dict(row.document.get("splits", {})), str(row.document.get("label", "")),
+            dict(row.document.get("rule") or {}),
         )  # fmt: skip
         found.setdefault(row.name, []).append(known)
     return {name: tuple(sorted(rows, key=lambda known: known.scheduled)) for name, rows in sorted(found.items())}
@@ -192,6 +194,7 @@ def settled(state: State, delivery: str) -> bool:
     What a person said was sent has no request id: who clicked in it cannot be named.
     """
     rows = [row for row in state.occurrences if row.name == delivery and row.state != "cancelled"]
+    rows = [row for row in rows if row.time != EVERY]
     told = {row.subject for row in state.resolutions if row.verdict == "sent"}
     for row in rows:
         operations = state.operations_of(row.id)
@@ -229,11 +232,12 @@ def bind(
     as_of_given: bool,
     now: datetime,
     friends: Mapping[str, frozenset[str]] | None = None,
+    beside: Sequence[Atom] = (),
 ) -> tuple[Bound | None, tuple[Diagnostic, ...]]:
     """Evaluate everything a plan shows. `active`: the deliveries that still have something to do; `friends`: who they
-    are, by account, of the accounts that may read it."""
+    are, by account, of the accounts that may read it; `beside`: own atoms that are read as well (of flows)."""
     audience_atoms = {atom.key: atom for one in project.audiences for atom in own_atoms(one.expression)}
-    needed = {atom.key: atom for atom in atoms_needed(active, program)} | audience_atoms
+    needed = {atom.key: atom for atom in (*atoms_needed(active, program), *beside)} | audience_atoms
     world, diagnostics = as_found(engine, tuple(needed[key] for key in sorted(needed)), as_of)
     if world is None:
         return None, diagnostics
@@ -391,6 +395,9 @@ def _source(
     elif exclusion:
         summary = replace(summary, left=0)
     table = next((one for one in project.tables if one.name == found.name), None)
+    if found.name in {read_from(Followers(one.name)) for one in project.accounts}:
+        # LINE was asked for this plan.
+        return replace(summary, dated=True)
     if table and table.fresh_hours is not None and found.modified is not None:
         summary = replace(summary, dated=True)
         age = now - found.modified

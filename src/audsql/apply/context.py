@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audsql.apply.journal import checkpoint
 from audsql.apply.state import AudienceOperation, Row, State
 from audsql.apply.store import Lease, LeaseLost, Removal, Store
 from audsql.compile.program import Program
 from audsql.data.engine import Engine
+from audsql.data.erased import NOBODY_ERASED, Erased
 from audsql.diag import Diagnostic
 from audsql.line.client import LineClient
 from audsql.meaning.ir import Project
 from audsql.records import dataclass
+
+if TYPE_CHECKING:
+    from audsql.apply.ledger import Ledger
+    from audsql.apply.persons import Persons
+    from audsql.data.keys import Keys
 
 __all__ = ["LEASE_SECONDS", "Context", "Options", "Stop"]
 
@@ -36,6 +43,7 @@ class Options:
     pid: int = 0
     accept_shrunk: frozenset[str] = frozenset()
     accept_policies: frozenset[str] = frozenset()
+    accept_restart: frozenset[str] = frozenset()
     reason: str = ""
     revision: Mapping[str, Any] = field(default_factory=dict)
     audience_wait_seconds: int = 2 * 60 * 60
@@ -52,8 +60,10 @@ class Stop(Exception):
 
 @dataclass(slots=True)
 class Context:
-    """The one object that an apply passes along. `lease` is renewed as time passes. `held`: deliveries that were due
-    and are paused."""
+    """The one object that an apply passes along. `lease` is renewed as time passes. `held`: deliveries and flows that
+    were due and are paused. `waited_seconds`: spent so far on batches without a certain answer.
+    `keys`: the project's, under which the ledger's secret is kept. `erased`: who may not enter a flow again.
+    `follow_logs`: by account the folder and the pattern of its log of webhook events."""
 
     store: Store
     lease: Lease
@@ -69,6 +79,26 @@ class Context:
     events: list[dict[str, Any]] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    waited_seconds: float = 0.0
+    keys: Keys | None = None
+    erased: Erased = NOBODY_ERASED
+    known_persons: Persons | None = None
+    follow_logs: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What is remembered of single persons."""
+        return self.store.ledger()
+
+    @property
+    def persons(self) -> Persons:
+        """Who people are in the ledger; the first use in a state makes the ledger's secret. Raises StoreFailed."""
+        if self.known_persons is None:
+            from audsql.apply.persons import make_persons
+
+            self.keep_lease()
+            self.known_persons = make_persons(self.store, self.keys, self.lease, self.steady_now(), self.erased)
+        return self.known_persons
 
     def client(self, account: str) -> LineClient:
         return self.clients[account]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -10,8 +11,10 @@ from audsql.apply.audiences import Ready
 from audsql.apply.bind import sent_parts
 from audsql.apply.checks import counted_again, keys_of, may_be_named
 from audsql.apply.context import Context
+from audsql.apply.coupons import filled
 from audsql.apply.fuse import Passed, limit_of, own_bound
 from audsql.apply.guards import Guarded, Held, guarded, in_order
+from audsql.apply.listed import deliver_listed, is_listed, remember_receivers
 from audsql.apply.moved import Moved, begin, moved, stays_clear
 from audsql.apply.sends import (
     CUT_ELSEWHERE,
@@ -32,6 +35,7 @@ from audsql.apply.state import Occurrence
 from audsql.apply.world import World
 from audsql.compile.program import Broadcast, CompiledDelivery, Multicast, Narrowcast, Recipient, Send
 from audsql.diag import Diagnostic, error
+from audsql.line.client import SendKind
 from audsql.line.limits import MULTICAST_RECIPIENTS_MAX
 from audsql.line.recipient import (
     Limit,
@@ -62,7 +66,7 @@ def deliver(
     named = keys_of(one for one in form.sends if _is_open(context, occurrence, one))
     if not may_be_named(context, delivery, {key: ready[key] for key in named}):
         return 5
-    occurrence, change = _begun(context, occurrence, world)
+    occurrence, change = _begun(context, occurrence, form, world)
     making = _Making(context, occurrence, delivery, form, world, ready)
     states: list[PartState] = []
     for send in _in_order(making):
@@ -72,7 +76,10 @@ def deliver(
             continue
         if states and not _still_named(making, send):
             return 5
-        states += _made(making, send)
+        made = _made(making, send)
+        if made is None:
+            return 0
+        states += made
     states += _to_nobody(context, occurrence, form)
     return 0 if conclude(context, occurrence, states).state == "done" else 7
 
@@ -90,7 +97,8 @@ class _Making:
 
     @property
     def messages(self) -> list[Any]:
-        return [message for name in self.delivery.messages for message in self.context.messages.get(name, ())]
+        found = [message for name in self.delivery.messages for message in self.context.messages.get(name, ())]
+        return filled(self.context, found)
 
 
 def _still_named(making: _Making, send: Send) -> bool:
@@ -101,9 +109,11 @@ def _still_named(making: _Making, send: Send) -> bool:
     return may_be_named(making.context, making.delivery, counted)
 
 
-def _made(making: _Making, send: Send) -> list[PartState]:
-    """Make the requests of a part, or close it where it must not be made; what became of each."""
+def _made(making: _Making, send: Send) -> list[PartState] | None:
+    """Make the requests of a part, or close it where it must not be made; what became of each. None: it is paused."""
     context, occurrence = making.context, making.occurrence
+    if isinstance(send, Multicast) and is_listed(send):
+        return deliver_listed(context, occurrence, making.delivery, send, making.world)
     if isinstance(send, Multicast):
         parts = _multicast(making, send)
         if parts is None:
@@ -138,11 +148,15 @@ def _is_open(context: Context, occurrence: Occurrence, send: Send) -> bool:
     return is_open(known_operation(context, occurrence, send.part, 0))
 
 
-def _begun(context: Context, occurrence: Occurrence, world: World) -> tuple[Occurrence, Moved | None]:
+def _begun(
+    context: Context, occurrence: Occurrence, form: CompiledDelivery, world: World
+) -> tuple[Occurrence, Moved | None]:
     """The occurrence under way, and who moved since the first request that may have left."""
-    left = any(may_have_left(one) for one in newest(context.state().operations_of(occurrence.id)))
-    change = moved(context, occurrence, world) if left else None
-    return (occurrence if left else begin(context, occurrence, world)), change
+    if any(may_have_left(one) for one in newest(context.state().operations_of(occurrence.id))):
+        return occurrence, moved(context, occurrence, world)
+    known = remember_receivers(context, occurrence, form, world)
+    occurrence = replace(occurrence, document={**occurrence.document, **known})
+    return begin(context, occurrence, world), None
 
 
 def _torn(context: Context, occurrence: Occurrence, send: Narrowcast, world: World, change: Moved | None) -> bool:
@@ -170,7 +184,8 @@ def _closed(context: Context, occurrence: Occurrence, part: Part, evidence: str,
 
 def _known_parts(context: Context, occurrence: Occurrence, send: Send) -> list[Part]:
     rows = [row for row in newest(context.state().operations_of(occurrence.id)) if row.part == send.part]
-    return [Part(row.part, send.kind, b"", row.chunk, row.chunks) for row in rows]
+    kind: SendKind = "multicast" if isinstance(send, Multicast) else send.kind
+    return [Part(row.part, kind, b"", row.chunk, row.chunks) for row in rows]
 
 
 def _to_nobody(context: Context, occurrence: Occurrence, form: CompiledDelivery) -> list[PartState]:

@@ -15,6 +15,8 @@ from typing import Any
 from audsql.apply.backup import RECORD, Contents, write_whole
 from audsql.apply.door import Door, Failure
 from audsql.apply.journal import checkpoint
+from audsql.apply.ledger_rows import KEYS, NAMES
+from audsql.apply.ledger_stored import HEAD, found_ledger
 from audsql.apply.sqlite import SqliteDoor
 from audsql.apply.sqlite_file import connect, diagnose, folder_locked, remove_file, sync, write_fresh
 from audsql.apply.store import StoreFailed
@@ -31,6 +33,11 @@ _META = "SELECT lineage, environment, format, serial, events, head FROM meta"
 _LEASE = "SELECT epoch, lock_id, by, host, pid, operation, since, expires FROM lease"
 _RECORDS = f"SELECT {', '.join(RECORD)} FROM record ORDER BY kind {{0}}, id {{0}}"
 _EVENTS = "SELECT number, document, hash FROM event ORDER BY number {0}"
+_LEDGER = {
+    name: f"SELECT {', '.join(names)} FROM ledger_{name} ORDER BY {', '.join(KEYS[name])}"
+    for name, names in NAMES.items()
+}
+_BINARY = frozenset({"body", "closed", "code", "person"})
 _COPY_BYTES = 1 << 20
 
 
@@ -153,9 +160,18 @@ def _read_file(path: Path) -> Contents:
                 next(iter(_single(connection, _LEASE)), None),
                 tuple(_both_ways(connection, _RECORDS, 2)),
                 tuple(_both_ways(connection, _EVENTS, 1)),
+                _ledger(connection),
             )
         finally:
             connection.close()
+
+
+def _ledger(connection: sqlite3.Connection) -> Document | None:
+    """What can be read of the ledger, None where there is none."""
+    if not list(_readable(connection, "SELECT 1 FROM sqlite_master WHERE name = 'ledger_meta'")):
+        return None
+    tables = {name: list(_readable(connection, query)) for name, query in _LEDGER.items()}
+    return found_ledger(list(_readable(connection, HEAD)), tables)
 
 
 def _single(connection: sqlite3.Connection, query: str) -> list[tuple[Any, ...]]:
@@ -176,7 +192,7 @@ def _readable(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any,
     """The rows until the first that cannot be read."""
     try:
         cursor = connection.execute(query)
-        bodies = [column[0] == "body" for column in cursor.description]
+        bodies = [column[0] in _BINARY for column in cursor.description]
         for row in cursor:
             yield tuple(value if body else _text(value) for value, body in zip(row, bodies, strict=True))
     except sqlite3.Error:
@@ -210,7 +226,8 @@ def mend_server(door: Door, schema: str, environment: str, label: str, decide: D
             return None
         kept = _free_schema(door, schema, label)
         door.execute(f"CREATE SCHEMA {_quoted(kept)}")
-        for table in ("meta", "lease", "record", "event"):
+        ledger = (*(f"ledger_{name}" for name in NAMES), "ledger_meta") if door.has_table("ledger_meta") else ()
+        for table in ("meta", "lease", "record", "event", *ledger):
             source = f"{_quoted(schema)}.{table}"
             door.execute(f"CREATE TABLE {_quoted(kept)}.{table} AS TABLE {source}")
         write_whole(door, document, environment)
@@ -231,6 +248,15 @@ def _read_server(door: Door) -> Contents:
         _only(meta), _only(lease),
         tuple(tuple(row) for row in door.execute(_RECORDS.format("ASC")).fetchall()),
         tuple(tuple(row) for row in door.execute(_EVENTS.format("ASC")).fetchall()),
+        _ledger_of_server(door),
+    )  # fmt: skip
+
+
+def _ledger_of_server(door: Door) -> Document | None:
+    if not door.has_table("ledger_meta"):
+        return None
+    return found_ledger(
+        door.execute(HEAD).fetchall(), {name: door.execute(query).fetchall() for name, query in _LEDGER.items()}
     )  # fmt: skip
 
 

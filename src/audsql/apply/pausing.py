@@ -33,11 +33,12 @@ __all__ = [
 
 _EVERYTHING = "deliveries"
 _ONE = "delivery."
+_FLOW = "flow."
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """`delivery` is None where everything is paused."""
+    """`delivery` is None where everything is paused, and `flow.NAME` for a flow."""
 
     delivery: str | None
     since: datetime
@@ -79,7 +80,7 @@ def pause_row(state: State, delivery: str | None, verdict: str, reason: str, by:
 
     It counts by its time, so it is later than all before it, whatever the clocks of two machines say.
     """
-    subject = _EVERYTHING if delivery is None else f"{_ONE}{delivery}"
+    subject = _EVERYTHING if delivery is None else delivery if delivery.startswith(_FLOW) else f"{_ONE}{delivery}"
     before = [row.at for row in state.resolutions if row.subject == subject]
     at = max([now, *(one + timedelta(microseconds=1) for one in before)])
     return Resolution(subject, verdict, reason, by, at)
@@ -92,11 +93,12 @@ def pause_of(state: State, project: Project | None, delivery: str) -> Pause | No
 
 
 def names_of(state: State, project: Project | None, delivery: str) -> frozenset[str]:
-    """The names under which a delivery may have been paused: its own, and those that it had."""
+    """The names under which a delivery or a flow (`flow.NAME`) may have been paused: its own, and those it had."""
     names = {delivery} | {row.delivery for row in state.occurrences if row.name == delivery}
-    moves = [one for one in project.moved if one.kind == "delivery"] if project is not None else []
+    kind, start = ("flow", _FLOW) if delivery.startswith(_FLOW) else ("delivery", "")
+    moves = [one for one in project.moved if one.kind == kind] if project is not None else []
     for _ in moves:
-        names |= {one.old for one in moves if one.new in names}
+        names |= {f"{start}{one.old}" for one in moves if f"{start}{one.new}" in names}
     return frozenset(names)
 
 

@@ -6,11 +6,12 @@ are one decision, whatever becomes of sessions and advisory locks (specs/state.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from audsql.apply.door import Cursor, Failure, tables
+from audsql.apply.door import Cursor, Failure, Taken, beat_table, ledger_tables, tables
 from audsql.apply.journal import checkpoint, genesis
 from audsql.apply.sql_store import SqlStore
 from audsql.apply.state import FORMAT_VERSION
@@ -29,6 +30,9 @@ _SCHEMA_DEFAULT = "audsql"
 _CONNECT_SECONDS = 10
 _WAIT_SECONDS = 10
 _TABLES = tables(number="bigint", binary="bytea")
+_LEDGER = ledger_tables(number="bigint", binary="bytea", text='text COLLATE "C"')
+_BEATS = beat_table(number="bigint", text='text COLLATE "C"')
+_FEW_ROWS = 50
 # What durability rests on: a commit that is answered is on disk.
 _SETTINGS = {
     "synchronous_commit": ("on", "remote_write", "remote_apply"),
@@ -72,7 +76,7 @@ def open_postgres(
     door = PostgresDoor(_connect(address), address, keys)
     try:
         _check_settings(door)
-        if not _is_there(door):
+        if not door.has_table("meta"):
             if not create:
                 raise StoreFailed(error("AUD0600", None, path=address.name))
             if _create(door, environment, new_id):
@@ -92,7 +96,7 @@ def postgres_exists(location: str) -> bool:
     address = address_of(location)
     door = PostgresDoor(_connect(address), address)
     try:
-        return _is_there(door)
+        return door.has_table("meta")
     except Failure as failure:
         raise StoreFailed(failure.diagnostic) from failure
     finally:
@@ -173,6 +177,64 @@ class PostgresDoor:
         except psycopg.Error as problem:
             raise self._failure(problem) from None
 
+    def has_table(self, name: str) -> bool:
+        # Not `to_regclass`: within one session it may still answer from before somebody else made the table.
+        (found,) = self.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+            " WHERE nspname = ? AND relname = ?)",
+            (self.schema, name),
+        ).fetchone()
+        return bool(found)
+
+    def make_ledger(self) -> None:
+        for statement in _LEDGER:
+            self.execute(statement)
+
+    def make_beats(self) -> None:
+        self.execute(_BEATS)
+
+    def insert_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        given = iter(rows)
+        few = list(islice(given, _FEW_ROWS + 1))
+        if len(few) > _FEW_ROWS:
+            self._copy(table, columns, _both(few, given))
+            return
+        for row in few:
+            self.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", row
+            )  # fmt: skip
+
+    def update_many(
+        self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> None:
+        given = iter(rows)
+        few = list(islice(given, _FEW_ROWS + 1))
+        if len(few) <= _FEW_ROWS:
+            values = ", ".join(f"{name} = ?" for name in columns)
+            for row in few:
+                self.execute(f"UPDATE {table} SET {values} WHERE {' AND '.join(f'{name} = ?' for name in keys)}", row)
+            return
+        names = (*columns, *keys)
+        alike = f"SELECT {', '.join(names)} FROM {table} LIMIT 0"
+        self.execute(f"CREATE TEMPORARY TABLE ledger_changed ON COMMIT DROP AS {alike}")
+        self._copy("ledger_changed", names, _both(few, given))
+        self.execute("ANALYZE ledger_changed")
+        values = ", ".join(f"{name} = ledger_changed.{name}" for name in columns)
+        where = " AND ".join(f"{table}.{name} = ledger_changed.{name}" for name in keys)
+        self.execute(f"UPDATE {table} SET {values} FROM ledger_changed WHERE {where}")
+        self.execute("DROP TABLE ledger_changed")
+
+    def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        import psycopg
+
+        text = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        try:
+            with self._connection.cursor() as cursor, cursor.copy(text.encode()) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as problem:
+            raise self._failure(problem) from None
+
     def commit(self) -> None:
         self.execute("COMMIT")
 
@@ -183,8 +245,10 @@ class PostgresDoor:
     def close(self) -> None:
         self._connection.close()
 
-    def _failure(self, problem: psycopg.Error) -> Failure:
+    def _failure(self, problem: psycopg.Error) -> Failure | Taken:
         state = problem.sqlstate or ""
+        if state == "23505":
+            return Taken()
         if state == "55P03":
             return Failure(error("AUD0611", None, path=self.name, seconds=_WAIT_SECONDS), False)
         if state == "53100":
@@ -194,6 +258,11 @@ class PostgresDoor:
         if not state or state[:2] in _LOST or self._connection.closed:
             return Failure(error("AUD0628", None, path=self.name, reason=_reason(problem)), True)
         return Failure(_damaged(self.name), False)
+
+
+def _both(few: Iterable[Sequence[object]], given: Iterable[Sequence[object]]) -> Iterable[Sequence[object]]:
+    yield from few
+    yield from given
 
 
 def _damaged(name: str) -> Diagnostic:
@@ -207,23 +276,13 @@ def _check_settings(door: PostgresDoor) -> None:
             raise StoreFailed(error("AUD0629", None, path=door.name, setting=setting, value=value))
 
 
-def _is_there(door: PostgresDoor) -> bool:
-    # Not `to_regclass`: within one session it may still answer from before somebody else made the table.
-    (found,) = door.execute(
-        "SELECT EXISTS (SELECT 1 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-        " WHERE nspname = ? AND relname = 'meta')",
-        (door.schema,),
-    ).fetchone()
-    return bool(found)
-
-
 def _create(door: PostgresDoor, environment: str, new_id: Callable[[], str]) -> bool:
     """Make the schema and its tables in one transaction; False where somebody else did it meanwhile."""
     door.begin(write=True)
     try:
         # Two that make the same state wait for each other; the lock ends with the transaction.
         door.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"audsql {door.schema}",))
-        if _is_there(door):
+        if door.has_table("meta"):
             return False
         door.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(door.schema)}")
         door.execute(_TABLES)

@@ -19,7 +19,7 @@ from audsql.apply.state import Occurrence, Operation, Resolution, State
 from audsql.apply.window import end_of_window
 from audsql.diag import Diagnostic, error
 from audsql.near import nearest
-from audsql.plan.definition import accepted_definitions, occurrence_time
+from audsql.plan.definition import EVERY, accepted_definitions, occurrence_time
 
 __all__ = ["begin_again", "nobody_got"]
 
@@ -51,7 +51,7 @@ def begin_again(context: Context, delivery: str, reason: str) -> tuple[Diagnosti
 
 def _occurrence(context: Context, state: State, delivery: str) -> Occurrence | None:
     """The occurrence that the specs name; else the latest that is recorded under the name."""
-    rows = [row for row in state.occurrences if delivery in (row.name, row.id)]
+    rows = [row for row in state.occurrences if delivery in (row.name, row.id) and row.time != EVERY]
     spec = context.project.delivery(delivery)
     now = [row for row in rows if spec is not None and row.time == occurrence_time(spec)]
     return max(now or rows, key=lambda row: row.time, default=None)

@@ -11,6 +11,8 @@ from audsql.apply.state import (
     OPERATION_FINAL,
     OPERATION_UNSENT,
     AudienceOperation,
+    FlowVersion,
+    HeldCoupon,
     KnownSize,
     Occurrence,
     Operation,
@@ -32,9 +34,12 @@ def check_row(before: Row | None, after: Row, content: Mapping[str, Any] | None 
     """Raise RuleBroken where `after` may not replace `before` (None: it is new). `content`: its `row_content`, where
     that is at hand.
 
-    Rules state.privacy, state.operation.final, state.operation.once, state.operation.body of specs/state.md.
+    Rules state.privacy, state.flow, state.operation.final, state.operation.once, state.operation.body of
+    specs/state.md.
     """
     _check_privacy(after, row_content(after) if content is None else content)
+    if isinstance(before, FlowVersion) and isinstance(after, FlowVersion) and before.digest != after.digest:
+        raise RuleBroken("the definition of a flow's version never changes: an edited flow is another version")
     if isinstance(after, Operation):
         _check_body(after)
         if isinstance(before, Operation):
@@ -49,7 +54,7 @@ def check_removal(row: Row) -> None:
 
 
 def _check_privacy(row: Row, content: Mapping[str, Any]) -> None:
-    if isinstance(row, Occurrence):
+    if isinstance(row, Occurrence | FlowVersion | HeldCoupon):
         # The author's own message texts: what stands in them is the author's.
         content = {name: value for name, value in content.items() if name != "document"}
     if _USER_ID.search(canonical(content).decode("utf-8", "surrogatepass")):

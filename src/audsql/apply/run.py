@@ -15,55 +15,55 @@ from zoneinfo import ZoneInfo
 from audsql.apply.audiences import (
     Ready,
     delete_released,
-    ensure_line_audience,
     ensure_upload,
     release,
     wait_until_ready,
 )
-from audsql.apply.bind import approved_at, bind_deliveries, known_occurrences, sent_parts, settled
+from audsql.apply.bind import approved_at, bind_deliveries, known_occurrences, settled
+from audsql.apply.capping import barred_now, cap_problems
 from audsql.apply.context import Context, Stop
+from audsql.apply.coupons import approved_coupons, close_coupons, create_coupons
 from audsql.apply.deliver import deliver
+from audsql.apply.flow_versions import approved_versions, entering_bounds
+from audsql.apply.flows.run import run_flows
+from audsql.apply.gathered import line_resources, named_audiences, not_ready
+from audsql.apply.listed import close_listed
 from audsql.apply.names import followed, left_behind, moved_sizes, settled_rows
 from audsql.apply.pausing import Paused, held_back, stop_if_paused, with_pauses
 from audsql.apply.received import receivers_of
+from audsql.apply.remembering import remember
 from audsql.apply.renamed import put_names_back
+from audsql.apply.repeated import approved_rows
 from audsql.apply.rounds import in_rounds, other_people
 from audsql.apply.sends import follow_accepted, settle_late
 from audsql.apply.state import (
     AppliedPlan,
-    KnownSize,
     Occurrence,
     Resource,
     SpentPlan,
     State,
     iso_time,
     occurrence_id,
-    row_id,
 )
 from audsql.apply.window import end_of_window
-from audsql.apply.world import World, as_approved, atoms_needed, excluded_linkages, linkage_name, own_atoms
+from audsql.apply.world import World, as_approved
 from audsql.compile.bounds import bounds
 from audsql.compile.program import CompiledDelivery, Narrowcast, Send
-from audsql.data.engine import People
-from audsql.diag import Diagnostic, error
-from audsql.line.limits import AUDIENCE_RECIPIENTS_MIN, RECIPIENTS_MIN
-from audsql.line.outcome import Found
-from audsql.meaning.ir import Atom, Uploaded
-from audsql.meaning.lineage import sources_of
-from audsql.plan.audiences import find_named, live_until, names_like
+from audsql.diag import error
+from audsql.line.limits import RECIPIENTS_MIN
+from audsql.plan.audiences import live_until
 from audsql.plan.behind import Leaving, has_minimum, less_received
-from audsql.plan.changes import meanings_of
 from audsql.plan.definition import accepted_definitions, content_digest
-from audsql.plan.facts import RemoteFacts
 from audsql.plan.history import split_documents
 from audsql.plan.meanings import buckets_of, storable
 from audsql.plan.plan import Desired, Wanted, bot_digest, desired
-from audsql.plan.quiet import quiets_of, window_end
+from audsql.plan.quiet import quiets_of, starts_at, window_end
 from audsql.records import dataclass
 
-__all__ = ["carry_out", "execute", "remember", "renew_pins", "run_due"]
+__all__ = ["carry_out", "execute", "renew_pins", "said_of"]
 
 _ACTIVE = ("send", "schedule", "update", "keep", "resume")
+_RESUMES = 4
 _NEEDS_A_PERSON = ("in_doubt", "missed", "failed")
 
 
@@ -72,7 +72,7 @@ def execute(context: Context, plan: Mapping[str, Any], digest: str, resuming: bo
     if not resuming:
         _approve(context, plan, digest)
     put_names_back(context, plan)
-    code = _carry_out(context)
+    code = _carry_out(context, entering_bounds(plan))
     if code == 0 or code == 7:
         remember(context, plan)
         applied = context.state().applied(digest)
@@ -80,11 +80,6 @@ def execute(context: Context, plan: Mapping[str, Any], digest: str, resuming: bo
             ended = replace(applied, outcome="done" if code == 0 else "needs_a_person", ended_at=context.steady_now())
             context.put("plan.applied", ended)
     return with_pauses(context, code)
-
-
-def run_due(context: Context) -> int:
-    """Send what was approved earlier and is due now, and close what is too late."""
-    return carry_out(context)
 
 
 # --- approval -----------------------------------------------------------------------------------------
@@ -101,13 +96,15 @@ def _approve(context: Context, plan: Mapping[str, Any], digest: str) -> None:
         AppliedPlan(digest, serial, now, context.options.holder, summary=_summary(context, plan)),
         *moved_sizes(state, found.moves),
         *settled_rows(state, plan.get("removed", ())),
+        *approved_versions(state, context.project, context.messages, plan, context.now),
+        *approved_coupons(state, plan),
     ]
     changed = {row.id: row for row in found.rows}
     pins = {source["name"]: source["digest"] for source in plan["sources"]}
     for entry in plan["deliveries"]:
         if entry["action"] in ("send", "schedule", "update", "keep"):
-            row = _scheduled(context, state, entry, plan, digest, pins)
-            changed[row.id] = row
+            for row in _rows_of(context, state, entry, plan, digest, pins):
+                changed[row.id] = row
     for entry in plan["cancelled"]:
         name = entry["address"].removeprefix("delivery.")
         for row in state.occurrences:
@@ -122,6 +119,24 @@ def _summary(context: Context, plan: Mapping[str, Any]) -> dict[str, Any]:
     """What the history tells of an apply: counts, the specs' revision, and whose set became another one."""
     sets = {one["address"]: one["classification"] for one in plan.get("changes", ())}
     return {**plan["summary"], **context.options.revision, **({"sets": sets} if sets else {})}
+
+
+def _rows_of(
+    context: Context,
+    state: State,
+    entry: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    digest: str,
+    pins: Mapping[str, str],
+) -> Sequence[Occurrence]:
+    """What an approved delivery becomes; a repetition that stays as it is needs no row."""
+    if "repeats" not in entry:
+        return [_scheduled(context, state, entry, plan, digest, pins)]
+    if entry["action"] == "keep":
+        return []
+    name = entry["address"].removeprefix("delivery.")
+    known = _known(state, entry["account"], name, entry["occurrence"])
+    return list(approved_rows(context, state, entry, digest, known, said_of(context, name)))
 
 
 def _scheduled(
@@ -139,6 +154,7 @@ def _scheduled(
     again = known if known is not None and known.state != "cancelled" else None
     begin = (approved_at(again) if again else None) or context.now(account)
     quiets = quiets_of(context.project, name)
+    begin = begin if at else starts_at(begin, quiets, context.project.timezone) or begin
     end = again.not_after if again and not at else None
     document = {
         "definition": entry["definition"],
@@ -150,7 +166,7 @@ def _scheduled(
         "limits": {str(send["part"]): send["limit"] for send in entry["sends"]},
         "bound": entry.get("bound"),
         "approved_at": iso_time(begin),
-        **_said(context, name),
+        **said_of(context, name),
     }
     identity = known.delivery if known else name
     if identity != name:
@@ -171,7 +187,7 @@ def _known(state: State, account: str, name: str, time: str) -> Occurrence | Non
     return None
 
 
-def _said(context: Context, name: str) -> dict[str, Any]:
+def said_of(context: Context, name: str) -> dict[str, Any]:
     """What a later plan compares with: the set, the messages, and the shares that were used."""
     delivery = context.project.delivery(name)
     assert delivery is not None
@@ -191,7 +207,9 @@ def renew_pins(context: Context, plan: Mapping[str, Any]) -> None:
     for row in context.state().occurrences:
         before = dict(row.document.get("pins", {}))
         same_sources = {name: digest for name, digest in pins.items() if name in before}
-        if row.state == "scheduled" and row.name in kept and same_sources != before:
+        # A time of a repetition stays with the data that it was judged by.
+        waits = row.state == "scheduled" and row.name in kept and not row.document.get("label")
+        if waits and same_sources != before:
             document = {**row.document, "pins": pins, "as_of": plan["as_of"], "as_of_given": plan["as_of_given"]}
             rows.append(replace(row, document=document))
     if rows:
@@ -214,16 +232,30 @@ def carry_out(context: Context) -> int:
     return with_pauses(context, _carry_out(context))
 
 
-def _carry_out(context: Context) -> int:
-    """The same, as if what is paused were not due."""
-    code = 0
-    for group in _groups(context):
-        code = max(code, _carry_out_group(context, group))
+def _carry_out(context: Context, entering: Mapping[str, int] | None = None) -> int:
+    """The same, as if what is paused were not due. `entering`: how many may enter each flow that is new."""
+    code, stopped = 0, None
+    try:
+        for group in _groups(context):
+            if not group.begun:
+                create_coupons(context)
+            code = max(code, _carry_out_group(context, group))
+        create_coupons(context)
+    except Stop as stop:
+        # A delivery that cannot go on for now keeps nobody waiting in a flow; what is wrong in earnest stops all.
+        if stop.exit_code != _RESUMES:
+            raise
+        stopped = stop
+    code = max(code, run_flows(context, entering or {}))
+    if stopped is not None:
+        raise stopped
+    close_coupons(context)
     needed = _still_needed(context)
     if code in (0, 7):
         release(context, {**dict.fromkeys(_unsettled(context), ()), **needed})
         delete_released(context)
     attention = any(row.state in _NEEDS_A_PERSON for row in context.state().occurrences)
+    attention = attention or bool(context.ledger.batches(states=("in_doubt",)))
     return 7 if attention and code in (0, 7) else code
 
 
@@ -321,6 +353,7 @@ def _closed_for_lateness(context: Context, row: Occurrence) -> bool:
     end = end_of_window(context, row)
     if end is None or now <= end:
         return False
+    close_listed(context, row)
     settle_late(context, row)
     return True
 
@@ -379,83 +412,25 @@ def _prepare(
     made: list[Resource] = []
     for key in sorted(needs):
         until = max(ends[name] for name in needs[key])
-        by = aim.needed_by.get(key, tuple(sorted(needs[key])))
+        by = tuple(sorted({*aim.needed_by.get(key, ()), *aim.kept.get(key, ()), *needs[key]}))
         upload = next((one for one in context.program.uploads if one.key == key), None)
         if upload is not None:
             made.append(ensure_upload(context, upload, worlds[needs[key][0]], until, by))
         else:
-            made.extend(_line_resources(context, key, by))
-    named = _named(context, needs)
+            made.extend(line_resources(context, key, by))
+    named = named_audiences(context, needs)
     deadline = context.now(rows[0].account) + timedelta(seconds=context.options.audience_wait_seconds)
     ready, late = wait_until_ready(context, made, deadline)
-    context.diagnostics.extend(_not_ready(context, one) for one in late)
+    context.diagnostics.extend(not_ready(context, one) for one in late)
     return {**ready, **named}
 
 
-def _not_ready(context: Context, row: Resource) -> Diagnostic:
-    """An audience that LINE fills itself and does not finish has too few people, most likely."""
-    if row.kind not in ("CLICK", "IMP"):
-        return error("AUD0852", None, name=row.name, kind=row.kind)
-    of = context.program.audience(row.function_key).delivery or ""
-    return error("AUD0870", None, name=row.name, kind=row.kind, of=of, minimum=AUDIENCE_RECIPIENTS_MIN)
-
-
-def _line_resources(context: Context, key: str, needed_by: tuple[str, ...]) -> list[Resource]:
-    audience = context.program.audience(key)
-    if audience.kind not in ("CLICK", "IMP"):
-        return []
-    source = context.project.delivery(audience.delivery or "")
-    request_id = source.sent_request_id if source else None
-    if request_id is None and settled(context.state(), audience.delivery or ""):
-        request_id = sent_parts(context.state()).get(audience.delivery or "", {}).get(audience.part)
-    made = ensure_line_audience(context, audience, request_id, needed_by) if request_id else None
-    if made is None:
-        if request_id:
-            # The send is settled and LINE does not count it yet.
-            context.diagnostics.append(error("AUD0852", None, name=audience.label, kind=audience.kind))
-        context.say("waiting_for_delivery", delivery=audience.delivery, label=audience.label)
-        return []
-    return [made]
-
-
-def _named(context: Context, keys: Mapping[str, Sequence[str]]) -> dict[str, Ready]:
-    """Audiences that were made in LINE's own tools, found by name."""
-    found: dict[str, Ready] = {}
-    for audience in context.program.audiences:
-        if audience.key not in keys or audience.kind in ("CLICK", "IMP"):
-            continue
-        remote = _remote_audiences(context, audience.account, shared=audience.kind == "SHARED")
-        same = find_named(remote, audience)
-        if len(same) == 1 and same[0].status == "READY":
-            found[audience.key] = Ready(audience.key, same[0].id, same[0].count, None)
-        else:
-            context.diagnostics.append(
-                error(
-                    "AUD0711",
-                    None,
-                    name=audience.name or "",
-                    kind=audience.kind,
-                    account=audience.account,
-                    near=names_like(remote, audience),
-                )
-            )
-    return found
-
-
-def _remote_audiences(context: Context, account: str, shared: bool) -> RemoteFacts:
-    from audsql.apply.remote import audience_facts
-
-    client = context.client(account)
-    outcome = client.shared_audiences() if shared else client.audiences()
-    if not isinstance(outcome, Found):
-        raise Stop(4, (error("AUD0862", None, account=account),))
-    return RemoteFacts(account, "", tuple(audience_facts(one, shared) for one in outcome.value), None, None, None)
-
-
 def _too_early(context: Context, row: Occurrence) -> bool:
-    early = row.at is not None and context.now(row.account) < row.at
-    if early and row.at is not None:
-        at = row.at.astimezone(ZoneInfo(context.project.timezone))
+    # One without a time that was approved in quiet hours which move it begins when they are over.
+    begin = row.at or approved_at(row)
+    early = begin is not None and context.now(row.account) < begin
+    if early and begin is not None:
+        at = begin.astimezone(ZoneInfo(context.project.timezone))
         context.say("scheduled", delivery=row.name, at=at.isoformat())
     return early
 
@@ -472,7 +447,11 @@ def _send(context: Context, row: Occurrence, form: CompiledDelivery, world: Worl
         return 4
     try:
         stop_if_paused(context, row)
-        return deliver(context, row, _less_received(context, row, form, world), world, ready)
+        caps = barred_now(context, row, form, world)
+        if caps.unsure:
+            context.diagnostics.extend(cap_problems(row.name, caps))
+            return 5
+        return deliver(context, row, _less_received(context, row, form, world, caps.left_out), world, ready)
     except Paused as stopped:
         # Nobody was asked for anything: the rest goes on.
         context.held.append(row.name)
@@ -480,9 +459,16 @@ def _send(context: Context, row: Occurrence, form: CompiledDelivery, world: Worl
         return 0
 
 
-def _less_received(context: Context, row: Occurrence, form: CompiledDelivery, world: World) -> CompiledDelivery:
-    """Without who got a delivery that goes before this one in a priority, as far as LINE can tell (guard.priority)."""
+def _less_received(
+    context: Context, row: Occurrence, form: CompiledDelivery, world: World, capped: Sequence[str]
+) -> CompiledDelivery:
+    """Without who got a delivery that goes before this one in a priority, as far as LINE can tell (guard.priority), or
+    one that a cap leaves no room beside (guard.cap)."""
     delivery = context.project.delivery(row.name)
+    if capped:
+        # Whether or not LINE finds the rest too small then: nobody gets more than the cap allows.
+        found, leaves = receivers_of(context.state()), Leaving(context.now(row.account))
+        form = replace(form, sends=tuple(less_received(one, capped, found, leaves) for one in form.sends))
     if delivery is None or not delivery.behind:
         return form
     receivers, now = receivers_of(context.state()), context.now(row.account)
@@ -511,80 +497,10 @@ def _still_needed(context: Context) -> dict[str, tuple[str, ...]]:
         for key, names in aim.needed_by.items():
             if open_names & set(names):
                 needed[key] = tuple(sorted({*needed.get(key, ()), *(open_names & set(names))}))
+        for key, names in aim.kept.items():
+            needed[key] = tuple(sorted({*needed.get(key, ()), *names}))
     return needed
 
 
 def _is_open(context: Context, one: Wanted) -> bool:
     return one.verdict.action in _ACTIVE
-
-
-# --- remembering ---------------------------------------------------------------------------------------
-
-
-def remember(context: Context, plan: Mapping[str, Any]) -> None:
-    """Keep the sizes and meanings that the next plan compares with."""
-    now = context.steady_now()
-    state = context.state()
-    rows: list[KnownSize] = []
-    meanings = meanings_of(context.project)
-    sized = [(f"audience.{one['name']}", one["people"]) for one in plan["audiences"]]
-    sized += [(one["address"], one["people"]) for one in plan["deliveries"] if one["people"]]
-    for address, people in sized:
-        meaning = storable(meanings[address]) if address in meanings else None
-        attributes = {"low": people["low"], "high": people["high"], "meaning": meaning}
-        rows.append(KnownSize(address, people["low"], now, attributes=attributes))
-    for one in plan["resource_changes"]:
-        if one.get("count") is not None:
-            rows.append(KnownSize(one["address"], one["count"], now))
-    for one in plan["sources"]:
-        rows.append(KnownSize(f"source.{one['name']}", one["people"], now, one["digest"]))
-    known = {row_id(row): row for row in state.sizes}
-    changed = []
-    for row in rows:
-        before = known.get(row.name)
-        if before is None:
-            changed.append(row)
-        elif (before.size, before.fingerprint, dict(before.attributes)) != (
-            row.size, row.fingerprint, dict(row.attributes)
-        ):  # fmt: skip
-            changed.append(replace(row, stamp=before.stamp))
-    if changed:
-        context.write("sizes.kept", *changed)
-    _keep_lists(context, plan)
-    _keep_audiences(context, plan)
-
-
-def _keep_lists(context: Context, plan: Mapping[str, Any]) -> None:
-    """Keep the members of lists that are subtracted, mapped ones too, so that one that shrinks is noticed."""
-    names = [one["name"] for one in plan["sources"] if one["exclusion"] and one["kind"] == "upload"]
-    people = _as_planned(context, plan, [Uploaded(name) for name in names])
-    for name in names:
-        if Uploaded(name).key in people:
-            context.engine.save(f"source.{name}", people[Uploaded(name).key])
-    deliveries = context.program.deliveries
-    mapped = excluded_linkages(deliveries, atoms_needed(deliveries, context.program))
-    linked = _as_planned(context, plan, mapped)
-    for atom in mapped:
-        if atom.key in linked:
-            context.engine.save(linkage_name(atom), linked[atom.key])
-
-
-def _keep_audiences(context: Context, plan: Mapping[str, Any]) -> None:
-    """Keep the set of every audience, so that the next plan can say who enters and who leaves."""
-    expressions = {}
-    for audience in context.project.audiences:
-        low, high = bounds(audience.expression)
-        expressions[audience.name] = low if high is None else high
-    people = _as_planned(context, plan, [atom for one in expressions.values() for atom in own_atoms(one)])
-    for name, expression in sorted(expressions.items()):
-        if all(atom.key in people for atom in own_atoms(expression)):
-            context.engine.save(f"audience.{name}", context.engine.evaluate(expression, people))
-
-
-def _as_planned(context: Context, plan: Mapping[str, Any], atoms: Sequence[Atom]) -> Mapping[str, People]:
-    """These atoms over the files that the plan was made from, as far as they are still known."""
-    pins = {one["name"]: one["digest"] for one in plan["sources"]}
-    wanted = {atom.key: atom for atom in atoms if set(sources_of(atom)) <= set(pins)}
-    as_of = datetime.fromisoformat(plan["as_of"])
-    materialised, _ = context.engine.materialise(tuple(wanted[key] for key in sorted(wanted)), as_of, pins)
-    return materialised.people

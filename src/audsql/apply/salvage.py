@@ -16,6 +16,9 @@ from typing import Any, Literal
 
 from audsql.apply.backup import KIND, Contents
 from audsql.apply.journal import Change, Event, chained, event_text, genesis, parse_event, row_hash
+from audsql.apply.ledger_rows import Head
+from audsql.apply.ledger_salvage import is_whole, salvaged_ledger
+from audsql.apply.ledger_stored import said_head
 from audsql.apply.state import (
     FORMAT_VERSION,
     Occurrence,
@@ -79,11 +82,13 @@ def _opened(record: Sequence[Any], open_body: OpenBody) -> tuple[Any, ...]:
 
 @dataclass(slots=True)
 class _Journal:
-    """What the sound events say: digest and state of each row, whether all events are sound, the highest epoch."""
+    """What the sound events say: digest and state of each row, whether all events are sound, the highest epoch, and
+    what the ledger must hold."""
 
     events: list[Event] = field(default_factory=list)
     live: dict[Key, Change] = field(default_factory=dict)
     whole: bool = False
+    ledger: Head | None = None
 
 
 def is_of(contents: Contents, environment: str) -> bool:
@@ -100,7 +105,8 @@ def is_sound(contents: Contents, environment: str) -> bool:
     journal = _journal(contents, environment)
     living = {key: change.digest for key, change in journal.live.items() if change.digest is not None}
     fit = all(_fits(record, living.pop((str(record[0]), str(record[1])), "")) for record in contents.records)
-    return journal.whole and fit and not living
+    kept = is_whole(contents.ledger, journal.ledger)
+    return journal.whole and fit and kept and not living
 
 
 def last_lease(contents: Contents, environment: str) -> Event | None:
@@ -136,6 +142,9 @@ def salvaged(
     """
     journal = _journal(contents, environment)
     kept, lost = _rows(contents, journal)
+    ledger = salvaged_ledger(contents.ledger, journal.ledger, now)
+    if ledger.lost:
+        kept, lost = _without_flows(kept, (*lost, Lost("ledger", "people", None)))
     occurrences = _occurrences(kept, lost, journal)
     changed = {(row_kind(row), row_id(row)) for row in occurrences}
     records = [(key, _opened(record, open_body)) for key, record in sorted(kept.items()) if key not in changed]
@@ -148,11 +157,14 @@ def salvaged(
         "kept": len(kept),
         "lost": [[one.kind, one.id, one.state] for one in lost[:_LOST_NAMED_MAX]],
         "lost_count": len(lost),
+        **({} if ledger.document is None else {"ledger": ledger.document["head"]}),
     }
     document = _document(
         [record for _, record in records], environment, lineage, _serial(contents, journal) + 1,
         _epoch(contents, journal) + 1, now, attributes,
     )  # fmt: skip
+    if ledger.document is not None:
+        document["ledger"] = ledger.document
     return Salvaged(
         document, len(kept), lost, tuple(row.id for row in occurrences if row.state == "in_doubt"), journal.whole
     )
@@ -171,6 +183,7 @@ def _journal(contents: Contents, environment: str) -> _Journal:
         if event is None:
             continue
         found.events.append(event)
+        found.ledger = said_head(event.attributes) or found.ledger
         for change in event.changes:
             found.live[change.kind, change.id] = change
     found.whole = (
@@ -230,6 +243,13 @@ def _rows(contents: Contents, journal: _Journal) -> tuple[dict[Key, tuple[Any, .
         Lost(kind, identity, state) for (kind, identity), state in sorted(missing.items()) if kind and identity
     )
     return kept, lost
+
+
+def _without_flows(kept: dict[Key, tuple[Any, ...]], lost: tuple[Lost, ...]) -> tuple[dict[Key, Any], tuple[Lost, ...]]:
+    """Without the versions of flows that were approved: nobody knows for certain any more who was in them."""
+    flows = [key for key in sorted(kept) if key[0] == "flow_version"]
+    gone = tuple(Lost(*key, None) for key in flows)
+    return {key: record for key, record in kept.items() if key not in flows}, (*lost, *gone)
 
 
 def _matches(record: Sequence[Any], digest: str) -> bool:

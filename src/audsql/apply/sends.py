@@ -17,23 +17,29 @@ from audsql.apply.context import Context, Stop
 from audsql.apply.pausing import paused, stop_if_paused
 from audsql.apply.state import Occurrence, OccurrenceState, Operation, OperationState
 from audsql.apply.window import end_of_window, quiet_now
-from audsql.diag import error
+from audsql.diag import error, warning
 from audsql.line.client import SendKind
 from audsql.line.outcome import Accepted, AlreadyAccepted, Found, Limited, Refused, SendOutcome, Unknown
 from audsql.records import dataclass
 
 __all__ = [
     "CUT_ELSEWHERE",
+    "REQUEST_SECONDS",
+    "RETRY_PAUSE_SECONDS",
+    "SENT_ELSEWHERE",
     "Part",
     "PartState",
     "conclude",
     "follow_accepted",
     "give_up",
+    "is_monthly",
     "is_open",
+    "is_reserved",
     "known_operation",
     "may_have_left",
     "miss",
     "newest",
+    "nothing_happened",
     "over",
     "refuse_empty",
     "retry_key",
@@ -44,6 +50,8 @@ __all__ = [
 CUT_ELSEWHERE = "cut_elsewhere"
 """Evidence: LINE took one of several requests of a list before this state ever made it. A state that is lost cut that
 list, in other places if it was another list: whoever is near a cut would get the message twice or not at all."""
+SENT_ELSEWHERE = "sent_elsewhere"
+"""Evidence: LINE took a request before this state ever made it, for the people of that time."""
 # A request may take this long in all; none is begun that could arrive after the window.
 REQUEST_SECONDS = 60
 PROGRESS_POLL_SECONDS = (2, 5, 10, 20, 30, 60)
@@ -194,17 +202,18 @@ def _ask(context: Context, occurrence: Occurrence, operation: Operation, part: P
         before = operation
         operation = _asking(context, operation)
         outcome = _attempt(context, occurrence, operation, part.kind, body)
-        if isinstance(outcome, AlreadyAccepted) and operation.chunks > 1 and is_open(before):
+        elsewhere = isinstance(outcome, AlreadyAccepted) and is_open(before)
+        if elsewhere and operation.chunks > 1:
             return give_up(context, operation, CUT_ELSEWHERE)
-        if _nothing_happened(outcome):
+        if nothing_happened(outcome):
             # Whether it had left before is as open as it was.
             operation = context.put("send.unsent", replace(operation, attributes=before.attributes))
-        settled = _settle(context, occurrence, operation, outcome)
+        settled = _settle(context, occurrence, operation, outcome, elsewhere)
         if settled is not None:
             return settled
         elapsed = (context.now(occurrence.account) - began).total_seconds()
         if elapsed > context.options.send_retry_seconds:
-            why = "AUD0871" if _is_monthly(outcome) else "AUD0854"
+            why = "AUD0871" if is_monthly(outcome) else "AUD0854"
             raise Stop(4, (error(why, None, delivery=occurrence.name),))
         client.sleep(RETRY_PAUSE_SECONDS[min(attempt, len(RETRY_PAUSE_SECONDS) - 1)])
     raise AssertionError("a window ends")
@@ -216,7 +225,8 @@ def _asking(context: Context, operation: Operation) -> Operation:
     return context.put("send.asking", replace(operation, attempts=operation.attempts + 1, attributes=asked))
 
 
-def _nothing_happened(outcome: SendOutcome) -> bool:
+def nothing_happened(outcome: SendOutcome) -> bool:
+    """Whether an attempt certainly reached nobody, and its key may be used again."""
     return isinstance(outcome, Refused | Limited) or (isinstance(outcome, Unknown) and not outcome.written)
 
 
@@ -233,11 +243,14 @@ def _attempt(
 
 
 def _settle(
-    context: Context, occurrence: Occurrence, operation: Operation, outcome: SendOutcome
+    context: Context, occurrence: Occurrence, operation: Operation, outcome: SendOutcome, elsewhere: bool
 ) -> Operation | PartState | None:
-    """What an outcome means; None: not certain, ask again."""
+    """What an outcome means; None: not certain, ask again. `elsewhere`: LINE took it before this state ever asked."""
     if isinstance(outcome, Accepted | AlreadyAccepted):
         evidence = "409" if isinstance(outcome, AlreadyAccepted) else str(outcome.status)
+        if elsewhere:
+            evidence = SENT_ELSEWHERE
+            context.diagnostics.append(warning("AUD0890", None, delivery=occurrence.name, part=operation.part + 1))
         accepted = replace(operation, state="accepted", request_id=outcome.request_id, evidence=evidence)
         context.say("accepted", delivery=occurrence.name, part=operation.part + 1, request_id=outcome.request_id)
         return context.put("send.accepted", accepted)
@@ -255,19 +268,20 @@ def _settle(
             error("AUD0855", None, delivery=occurrence.name, part=operation.part + 1, refusal=refusal)
         )
         return "rejected"
-    if _is_monthly(outcome) and not _is_reserved(context, occurrence):
+    if is_monthly(outcome) and not is_reserved(context, occurrence.account):
         context.diagnostics.append(error("AUD0857", None, delivery=occurrence.name))
         raise Stop(4)
     return None
 
 
-def _is_monthly(outcome: SendOutcome) -> bool:
+def is_monthly(outcome: SendOutcome) -> bool:
+    """Whether LINE refused for the messages of the month."""
     return isinstance(outcome, Limited) and outcome.kind == "monthly"
 
 
-def _is_reserved(context: Context, occurrence: Occurrence) -> bool:
+def is_reserved(context: Context, account: str) -> bool:
     """Whether messages are left, and LINE keeps them for a narrowcast that is running: they come back when it ends."""
-    client = context.client(occurrence.account)
+    client = context.client(account)
     quota, used = client.quota(), client.consumption()
     if not isinstance(quota, Found) or not isinstance(used, Found) or quota.value.limit is None:
         return False

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from audsql.apply.ledger import Batch, BatchState, Ledger
 from audsql.apply.state import Occurrence, Operation, Resolution, State
 from audsql.apply.store import Lease, Store
 from audsql.diag import Diagnostic, error
@@ -13,7 +14,39 @@ from audsql.meaning.ir import Project
 from audsql.near import nearest
 from audsql.plan.definition import occurrence_time
 
-__all__ = ["settle_by_person"]
+__all__ = ["settle_batch", "settle_by_person"]
+
+_FLOW = "flow."
+
+
+def settle_batch(
+    store: Store, lease: Lease, project: Project, subject: str, verdict: str, reason: str, by: str, now: datetime
+) -> tuple[Diagnostic, ...] | None:
+    """Write down whether the people of a batch got it: `subject` is `flow.NAME` or a batch's id; None where it is
+    neither. They go on, or leave, with the next run (specs/operations.md, `batch.resolve`)."""
+    found = [one for one in store.ledger().batches() if subject in (one.owner, one.id)]
+    if not found:
+        return _unknown_flow(store.snapshot(), project, subject) if subject.startswith(_FLOW) else None
+    doubtful = [one for one in found if one.state == "in_doubt"]
+    if not doubtful:
+        return (error("AUD0865", None, subject=subject, state=found[-1].state),)
+    if len(doubtful) > 1:
+        return (error("AUD0889", None, subject=subject, ids=tuple(one.id for one in doubtful)),)
+    store.write(lease, now, "resolved", Resolution(doubtful[0].id, verdict, reason, by, now))
+    _put(store.ledger(), lease, now, doubtful[0], verdict)
+    return ()
+
+
+def _unknown_flow(state: State, project: Project, subject: str) -> tuple[Diagnostic, ...]:
+    known = {f"{_FLOW}{one.name}" for one in project.flows} | {f"{_FLOW}{row.flow}" for row in state.flow_versions}
+    if subject in known:
+        return (error("AUD0865", None, subject=subject, state="settled"),)
+    return (error("AUD0866", None, subject=subject, near=nearest(subject, tuple(sorted(known)))),)
+
+
+def _put(ledger: Ledger, lease: Lease, now: datetime, batch: Batch, verdict: str) -> None:
+    settled: BatchState = "resolved_sent" if verdict == "sent" else "resolved_not_sent"
+    ledger.put_batch(lease, now, "batch.settled", replace(batch, state=settled, evidence="person"))
 
 
 def settle_by_person(
@@ -41,6 +74,10 @@ def settle_by_person(
         written.append(replace(row, state="done" if verdict == "sent" else "cancelled"))
         written.append(Resolution(row.id, verdict, reason, by, now))
     store.write(lease, now, "resolved", *written)
+    for row in open_rows:
+        for batch in store.ledger().batches(f"delivery.{row.delivery}", states=("in_doubt",)):
+            if (batch.account, batch.occurrence) == (row.account, row.time):
+                _put(store.ledger(), lease, now, batch, verdict)
     return ()
 
 

@@ -14,15 +14,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from audsql.apply.backup import backup_of, put_back
 from audsql.apply.door import Door, Failure
 from audsql.apply.journal import Change, Event, chained, checkpoint, parse_event, row_hash
 from audsql.apply.keyed import close_bodies, closed_body, is_keyed, opened_body, signed_text
+from audsql.apply.ledger_stored import close_secret
 from audsql.apply.rules import check_removal, check_row
 from audsql.apply.state import (
     UNSTORED,
+    FlowVersion,
+    HeldCoupon,
     Occurrence,
     Operation,
     Resolution,
@@ -43,7 +46,13 @@ from audsql.apply.store import Held, Holder, Lease, LeaseLost, Removal, RowChang
 from audsql.diag import Diagnostic
 from audsql.plan.document import canonical
 
-__all__ = ["SqlStore"]
+if TYPE_CHECKING:
+    from audsql.apply.ledger_sql import SqlLedger
+
+__all__ = ["SqlStore", "append_event", "fence"]
+
+# Rows that a plan is made for: a change of one makes every plan of before stale (state.serial).
+_OF_PLANS = Resource | Occurrence | FlowVersion | HeldCoupon
 
 
 class SqlStore:
@@ -55,6 +64,7 @@ class SqlStore:
         self._mutex = threading.RLock()
         self._failure: Diagnostic | None = None
         self._all_closed = False
+        self._ledger: SqlLedger | None = None
         # Every write moves the head of the journal, so that an equal head means an equal state.
         self._seen = State("")
         self._parsed: dict[tuple[str, str, str, int], Row] = {}
@@ -76,7 +86,8 @@ class SqlStore:
         self.close()
 
     @contextmanager
-    def _transaction(self, *, write: bool = True) -> Iterator[Door]:
+    def transaction(self, *, write: bool = True) -> Iterator[Door]:
+        """One transaction of this store. Raises StoreFailed; then nothing of it happened."""
         with self._mutex:
             if self._failure is not None:
                 raise StoreFailed(self._failure)
@@ -103,7 +114,7 @@ class SqlStore:
     # --- reading ----------------------------------------------------------------------------------
 
     def snapshot(self) -> State:
-        with self._transaction(write=False) as db:
+        with self.transaction(write=False) as db:
             environment, lineage, serial, head = db.execute(
                 "SELECT environment, lineage, serial, head FROM meta"
             ).fetchone()
@@ -121,31 +132,43 @@ class SqlStore:
         return list(self._parsed.values())
 
     def body(self, operation_id: str) -> bytes | None:
-        with self._transaction(write=False) as db:
+        with self.transaction(write=False) as db:
             found = db.execute(
                 "SELECT body FROM record WHERE kind = 'operation' AND id = ?", (operation_id,)
             ).fetchone()
             return opened_body(db, "operation", operation_id, found[0]) if found else None
 
     def events(self, after: int = 0) -> tuple[Event, ...]:
-        with self._transaction(write=False) as db:
+        with self.transaction(write=False) as db:
             rows = db.execute("SELECT document FROM event WHERE number > ? ORDER BY number", (after,)).fetchall()
         return tuple(parse_event(text) for (text,) in rows)
 
+    def written(self) -> int:
+        with self.transaction(write=False) as db:
+            return int(db.execute("SELECT events FROM meta").fetchone()[0])
+
+    def ledger(self) -> SqlLedger:
+        """What is remembered of single persons; its tables are made with the first write."""
+        from audsql.apply.ledger_sql import SqlLedger
+
+        with self._mutex:
+            self._ledger = self._ledger or SqlLedger(self)
+            return self._ledger
+
     def keyed(self) -> bool:
         """Whether the last event is signed with a key."""
-        with self._transaction(write=False) as db:
+        with self.transaction(write=False) as db:
             return is_keyed(db.execute)
 
     def compact(self) -> None:
         """Leave nothing of what was overwritten, where the database keeps such things in files of ours."""
 
     def backup(self) -> dict[str, Any]:
-        with self._transaction(write=False) as db:
+        with self.transaction(write=False) as db:
             return backup_of(db)
 
     def put_back(self, document: dict[str, Any], environment: str, now: datetime) -> Literal["written", "same"] | Held:
-        with self._transaction() as db:
+        with self.transaction() as db:
             held = _held(db, db.locking)
             if held is not None and now < held.expires:
                 return held
@@ -156,7 +179,7 @@ class SqlStore:
     # --- the lease --------------------------------------------------------------------------------
 
     def acquire(self, holder: Holder, now: datetime, ttl: timedelta) -> Lease | Held:
-        with self._transaction() as db:
+        with self.transaction() as db:
             held = _held(db, db.locking)
             if held is not None and now < held.expires:
                 return held
@@ -164,34 +187,34 @@ class SqlStore:
             lease = Lease(epoch + 1, self._new_id(), holder, now, now + ttl, held)
             _set_lease(db, lease)
             what = "lease.acquired" if held is None else "lease.taken_over"
-            _append(db, now, what, lease.epoch, 0, (), {**_named(_as_held(lease)), "from": held and _named(held)})
+            append_event(db, now, what, lease.epoch, 0, (), {**_named(_as_held(lease)), "from": held and _named(held)})
         checkpoint("store." + what)
         return lease
 
     def renew(self, lease: Lease, now: datetime, ttl: timedelta) -> Lease:
-        with self._transaction() as db:
-            _fence(db, lease)
+        with self.transaction() as db:
+            fence(db, lease)
             renewed = replace(lease, expires=now + ttl)
             _set_lease(db, renewed)
         checkpoint("store.lease.renewed")
         return renewed
 
     def release(self, lease: Lease, now: datetime) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             freed = db.execute(
                 "UPDATE lease SET lock_id = '' WHERE epoch = ? AND lock_id = ?", (lease.epoch, lease.id)
             ).rowcount
             if freed:
-                _append(db, now, "lease.released", lease.epoch, 0, (), {"lock_id": lease.id})
+                append_event(db, now, "lease.released", lease.epoch, 0, (), {"lock_id": lease.id})
         if freed:
             checkpoint("store.lease.released")
 
     def holder(self) -> Held | None:
-        with self._transaction(write=False) as db:
+        with self.transaction(write=False) as db:
             return _held(db)
 
     def force_release(self, lock_id: str, now: datetime, by: str) -> Literal["released", "wrong_id", "not_held"]:
-        with self._transaction() as db:
+        with self.transaction() as db:
             held = _held(db, db.locking)
             if held is None:
                 return "not_held"
@@ -199,15 +222,15 @@ class SqlStore:
                 return "wrong_id"
             db.execute("UPDATE lease SET epoch = epoch + 1, lock_id = ''")
             (epoch,) = db.execute("SELECT epoch FROM lease").fetchone()
-            _append(db, now, "lease.forced", epoch, 0, (), {"by": by, "from": _named(held)})
+            append_event(db, now, "lease.forced", epoch, 0, (), {"by": by, "from": _named(held)})
         checkpoint("store.lease.forced")
         return "released"
 
     # --- writing ----------------------------------------------------------------------------------
 
     def write(self, lease: Lease, now: datetime, what: str, *rows: Row | Removal) -> tuple[Row, ...]:
-        with self._transaction() as db:
-            _fence(db, lease)
+        with self.transaction() as db:
+            fence(db, lease)
             changes: list[Change] = []
             stored: list[Row] = []
             serials = 0
@@ -217,29 +240,32 @@ class SqlStore:
                     stored.append(row)
                 if change is not None:
                     changes.append(change)
-                    serials |= isinstance(item.row if isinstance(item, Removal) else item, Resource | Occurrence)
+                    serials |= isinstance(item.row if isinstance(item, Removal) else item, _OF_PLANS)
             if changes:
                 changes += self._closed(db)
-                _append(db, now, what, lease.epoch, int(serials), tuple(changes), {})
+                append_event(db, now, what, lease.epoch, int(serials), tuple(changes), {})
         if changes:
             checkpoint("store.write." + what)
         return tuple(stored)
 
     def note(self, now: datetime, what: str, *rows: Resolution) -> tuple[Row, ...]:
-        with self._transaction() as db:
+        with self.transaction() as db:
             # The lease is not asked for, only held still: writers go one after the other.
             (epoch,) = db.execute(f"SELECT epoch FROM lease{db.locking}").fetchone()
             done = [self._apply(db, now, replace(row, stamp=UNSTORED)) for row in rows]
             changes = tuple(change for _, change in done if change is not None)
             if changes:
-                _append(db, now, what, epoch, 0, changes, {})
+                append_event(db, now, what, epoch, 0, changes, {})
         if changes:
             checkpoint("store.note." + what)
         return tuple(row for row, _ in done if row is not None)
 
     def _closed(self, db: Door) -> tuple[Change, ...]:
         """Once, what stands open from before the key is closed with the first write."""
-        changes = () if self._all_closed else close_bodies(db)
+        if self._all_closed:
+            return ()
+        changes = close_bodies(db)
+        close_secret(db)
         self._all_closed = True
         return changes
 
@@ -348,10 +374,11 @@ def _remove(db: Door, row: Row) -> Change:
 # --- journal and lease ----------------------------------------------------------------------------
 
 
-def _append(
+def append_event(
     db: Door, now: datetime, what: str, epoch: int, serials: int, changes: tuple[Change, ...],
     attributes: dict[str, object],
 ) -> None:  # fmt: skip
+    """Add an event to the journal; `serials`: by how much the serial rises. Within a write transaction."""
     serial, count, head = db.execute("SELECT serial, events, head FROM meta").fetchone()
     text = signed_text(db, Event(count + 1, now, what, epoch, serial + serials, changes, attributes), head)
     head = chained(head, text)
@@ -359,7 +386,8 @@ def _append(
     db.execute("UPDATE meta SET serial = ?, events = ?, head = ?", (serial + serials, count + 1, head))
 
 
-def _fence(db: Door, lease: Lease) -> None:
+def fence(db: Door, lease: Lease) -> None:
+    """Raise LeaseLost where this lease does not stand. Within a write transaction, before its other statements."""
     # The rows that are read stay held: that the lease stands and what it writes are one decision.
     found = db.execute(
         f"SELECT 1 FROM lease WHERE epoch = ? AND lock_id = ?{db.locking}", (lease.epoch, lease.id)

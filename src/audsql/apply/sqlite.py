@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from audsql.apply.door import Failure
+from audsql.apply.door import Failure, Taken, beat_table, ledger_tables
 from audsql.apply.journal import checkpoint
 from audsql.apply.sql_store import SqlStore
 from audsql.apply.sqlite_file import connect, diagnose, prepare, verify
@@ -16,6 +16,9 @@ from audsql.data.keys import Keys
 __all__ = ["SqliteDoor", "SqliteStore", "open_sqlite"]
 
 _BROKEN = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_LEDGER = ledger_tables(number="INTEGER", binary="BLOB", text="TEXT", keyed=" WITHOUT ROWID")
+_BEATS = beat_table(number="INTEGER", text="TEXT")
 
 
 def open_sqlite(
@@ -80,8 +83,42 @@ class SqliteDoor:
             # A closed store, or a value that SQLite does not take: a mistake of the caller.
             raise
         except sqlite3.Error as problem:
-            broken = getattr(problem, "sqlite_errorcode", 0) & 0xFF in _BROKEN
-            raise Failure(diagnose(problem, self._path), broken) from problem
+            raise self._failure(problem) from problem
+
+    def _failure(self, problem: sqlite3.Error) -> Failure:
+        broken = getattr(problem, "sqlite_errorcode", 0) & 0xFF in _BROKEN
+        return Failure(diagnose(problem, self._path), broken)
+
+    def has_table(self, name: str) -> bool:
+        found = self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
+        return found.fetchone() is not None
+
+    def make_ledger(self) -> None:
+        for statement in _LEDGER:
+            self.execute(statement)
+
+    def make_beats(self) -> None:
+        self.execute(_BEATS)
+
+    def insert_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        values = ", ".join("?" * len(columns))
+        self._execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})", rows)
+
+    def update_many(
+        self, table: str, columns: Sequence[str], keys: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> None:
+        values = ", ".join(f"{name} = ?" for name in columns)
+        self._execute_many(f"UPDATE {table} SET {values} WHERE {' AND '.join(f'{name} = ?' for name in keys)}", rows)
+
+    def _execute_many(self, text: str, rows: Iterable[Sequence[object]]) -> None:
+        try:
+            self._connection.executemany(text, rows)
+        except sqlite3.IntegrityError as problem:
+            raise Taken from problem
+        except sqlite3.ProgrammingError:
+            raise
+        except sqlite3.Error as problem:
+            raise self._failure(problem) from problem
 
     def commit(self) -> None:
         self.execute("COMMIT")

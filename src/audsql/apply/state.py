@@ -28,6 +28,10 @@ __all__ = [
     "AudienceOperation",
     "AudienceOperationKind",
     "AudienceOperationState",
+    "CouponState",
+    "FlowVersion",
+    "FlowVersionState",
+    "HeldCoupon",
     "KnownSize",
     "Occurrence",
     "OccurrenceState",
@@ -84,6 +88,18 @@ OPERATION_FINAL: frozenset[OperationState] = frozenset({"succeeded", "resolved_s
 """States that nothing leaves."""
 AudienceOperationKind = Literal["create", "add", "rename", "delete"]
 AudienceOperationState = Literal["intent", "done", "failed", "unknown"]
+FlowVersionState = Literal[
+    "active",  # new people enter it
+    "closing",  # nobody enters; who is inside goes on
+    "closed",  # nobody is inside any more
+]
+CouponState = Literal[
+    "creating",  # approved; nobody knows yet whether LINE has it
+    "running",
+    "closing",  # given up; closed once nothing that waits sends it
+    "closed",  # by this project, by somebody else, or by its end
+    "kept",  # left at LINE for good
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +298,65 @@ class KnownSize:
     stamp: Stamp = UNSTORED
 
 
-Row = Resource | Occurrence | Operation | AudienceOperation | SpentPlan | AppliedPlan | Resolution | KnownSize
+@dataclass(frozen=True, slots=True)
+class FlowVersion:
+    """What was approved of a flow: one definition of it, which its people finish on (specs/state.md, `state.flow`).
+
+    `version`: 12 hex digits of `digest`, which covers start, steps, conditions, exit, reentry and messages. `document`
+    is of `plan.flow_form.form_document`, an author's words alone. At most one version of a flow is `active`.
+    """
+
+    flow: str
+    version: str
+    account: str
+    state: FlowVersionState
+    approved_at: datetime
+    digest: str
+    document: Mapping[str, Any] = field(default_factory=dict)
+    stamp: Stamp = UNSTORED
+
+    @property
+    def id(self) -> str:
+        return f"{self.flow}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCoupon:
+    """A coupon at LINE that this project made: one generation of one name (specs/state.md, `state.coupon`).
+
+    LINE edits none, so that a change is a new generation (from 1) and the end of the one before. `digest` is of
+    `document`, the body that creates it. `coupon_id`: LINE's, None until it is known. `created_at`: when the request
+    that creates it left first, by LINE's clock. `expires_at`: the end that it was given.
+    """
+
+    name: str
+    generation: int
+    account: str
+    state: CouponState
+    digest: str
+    document: Mapping[str, Any] = field(default_factory=dict)
+    coupon_id: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    stamp: Stamp = UNSTORED
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}#{self.generation}"
+
+
+Row = (
+    Resource
+    | Occurrence
+    | Operation
+    | AudienceOperation
+    | SpentPlan
+    | AppliedPlan
+    | Resolution
+    | KnownSize
+    | FlowVersion
+    | HeldCoupon
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +364,7 @@ class State:
     """Everything that is remembered, at one instant. Tuples are sorted by id.
 
     `lineage` is made once with the state and empty where there is none yet. `serial` rises by one with
-    every write that changes the content of a resource or an occurrence, and with no other.
+    every write that changes the content of a resource, an occurrence or a flow's version, and with no other.
     `head` is the last hash of the journal.
     """
 
@@ -307,10 +381,15 @@ class State:
     applied_plans: tuple[AppliedPlan, ...] = ()
     resolutions: tuple[Resolution, ...] = ()
     sizes: tuple[KnownSize, ...] = ()
+    flow_versions: tuple[FlowVersion, ...] = ()
+    coupons: tuple[HeldCoupon, ...] = ()
 
     @property
     def digest(self) -> str:
-        """`sha256:…` over lineage, serial, environment, resources and occurrences: what a plan is made for."""
+        """`sha256:…` over lineage, serial, environment, resources, occurrences, versions of flows and coupons: what a
+        plan is made for."""
+        flows = [row_content(row) for row in self.flow_versions]
+        coupons = [row_content(row) for row in self.coupons]
         return digest_of(
             {
                 "environment": self.environment,
@@ -318,8 +397,15 @@ class State:
                 "serial": self.serial,
                 "resources": [row_content(row) for row in self.resources],
                 "occurrences": [row_content(row) for row in self.occurrences],
+                **({"flow_versions": flows} if flows else {}),
+                **({"coupons": coupons} if coupons else {}),
             }
         )
+
+    def versions_of(self, flow: str) -> tuple[FlowVersion, ...]:
+        """All versions of a flow, the one that was approved last at the end."""
+        rows = [row for row in self.flow_versions if row.flow == flow]
+        return tuple(sorted(rows, key=lambda row: (row.approved_at, row.version)))
 
     def generations(self, address: str) -> tuple[Resource, ...]:
         """All generations of an address, the oldest first."""
@@ -380,7 +466,7 @@ def parse_time(text: str) -> datetime:
 def row_id(row: Row) -> str:
     """The id of a row, unique among rows of its type."""
     match row:
-        case Occurrence() | Operation() | AudienceOperation():
+        case Occurrence() | Operation() | AudienceOperation() | FlowVersion() | HeldCoupon():
             return row.id
         case Resource():
             return f"{row.address}#{row.generation}"
@@ -402,7 +488,7 @@ def row_state(row: Row) -> str | None:
     match row:
         case Resource():
             return row.status
-        case Occurrence() | Operation() | AudienceOperation():
+        case Occurrence() | Operation() | AudienceOperation() | FlowVersion() | HeldCoupon():
             return row.state
         case AppliedPlan():
             return row.outcome
@@ -446,12 +532,14 @@ _KINDS: dict[str, tuple[type[Row], str]] = {
     "applied_plan": (AppliedPlan, "applied_plans"),
     "resolution": (Resolution, "resolutions"),
     "size": (KnownSize, "sizes"),
+    "flow_version": (FlowVersion, "flow_versions"),
+    "coupon": (HeldCoupon, "coupons"),
 }
 _KIND_OF = {made: kind for kind, (made, _) in _KINDS.items()}
 _CONTENT_NAMES = {
     made: tuple(name for name in made.__dataclass_fields__ if name not in ("stamp", "body")) for made in _KIND_OF
 }
-_TIMES = frozenset({"at", "created_at", "ended_at", "expires_at", "not_after", "not_before"})
+_TIMES = frozenset({"approved_at", "at", "created_at", "ended_at", "expires_at", "not_after", "not_before"})
 
 
 def parse_row(kind: str, content: Mapping[str, Any], stamp: Stamp) -> Row:
@@ -494,6 +582,8 @@ def to_document(state: State) -> dict[str, Any]:
         "applied_plans": [_shown(row) for row in state.applied_plans],
         "resolutions": [_shown(row) for row in state.resolutions],
         "sizes": [_shown(row) for row in state.sizes],
+        "flow_versions": [_shown(row) for row in state.flow_versions],
+        "coupons": [_shown(row) for row in state.coupons],
     }
 
 

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
 
 from audsql.apply.journal import Event
 from audsql.apply.state import Resolution, Row, State, iso_time
 from audsql.data.keys import Keys
 from audsql.diag import Diagnostic, error, warning
 from audsql.records import dataclass
+
+if TYPE_CHECKING:
+    from audsql.apply.ledger import Ledger
 
 __all__ = [
     "Held",
@@ -149,6 +152,9 @@ class Store(Protocol):
     def release(self, lease: Lease, now: datetime) -> None:
         """Give the lease back; of no effect where it is no longer held."""
 
+    def written(self) -> int:
+        """How many events the journal holds: every change of rows and of the ledger is one."""
+
     def holder(self) -> Held | None:
         """Who holds the lease, expired or not; None where it is free."""
 
@@ -171,6 +177,9 @@ class Store(Protocol):
         Changes no row that is there, so that nothing a lease protects is touched. Raises RowChanged for a row that
         exists already, and RuleBroken; each of them leaves everything as it was.
         """
+
+    def ledger(self) -> Ledger:
+        """What is remembered of single persons; its tables are made with the first write."""
 
     def keyed(self) -> bool:
         """Whether the last event is signed with a key."""

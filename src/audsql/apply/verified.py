@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from audsql.apply.journal import first_broken, genesis, parse_event, row_hash
 from audsql.apply.keyed import verify_keys
+from audsql.apply.ledger_rows import Head
+from audsql.apply.ledger_stored import said_head, verify_head
 from audsql.apply.state import FIRST_FORMAT, FORMAT_VERSION, parse_time
 from audsql.apply.store import StoreFailed
 from audsql.data.keys import Keys
@@ -26,8 +28,11 @@ def verify_content(
     The queries must see one instant. `path` is for messages. `keys`: those that must have signed the journal;
     "unknown" leaves the signature to whoever opens the state.
     """
-    epoch, live = _verify_journal(execute, path)
+    epoch, live, ledger = _verify_journal(execute, path)
     _verify_rows(execute, path, live)
+    if ledger is not None:
+        # Its rows are verified when the ledger is first used: they may be millions.
+        verify_head(execute, path, ledger)
     _verify_lease(execute, path, epoch)
     (found,) = execute("SELECT environment FROM meta").fetchone()
     if found != environment:
@@ -48,8 +53,9 @@ def _other_format(path: str, version: object) -> StoreFailed:
     return _damaged(path, "meta", "format")
 
 
-def _verify_journal(execute: Execute, path: str) -> tuple[int, dict[tuple[str, str], str]]:
-    """Follow the chain; returns the last epoch and the digest that each living row must have."""
+def _verify_journal(execute: Execute, path: str) -> tuple[int, dict[tuple[str, str], str], Head | None]:
+    """Follow the chain; returns the last epoch, the digest that each living row must have, and what the ledger must
+    hold (None: it was never used)."""
     meta = execute("SELECT lineage, environment, format, serial, events, head FROM meta").fetchall()
     if len(meta) != 1:
         raise _damaged(path, "meta")
@@ -65,12 +71,14 @@ def _verify_journal(execute: Execute, path: str) -> tuple[int, dict[tuple[str, s
     return _replay(path, serial, [text for _, text, _ in rows])
 
 
-def _replay(path: str, serial: int, texts: list[str]) -> tuple[int, dict[tuple[str, str], str]]:
+def _replay(path: str, serial: int, texts: list[str]) -> tuple[int, dict[tuple[str, str], str], Head | None]:
     live: dict[tuple[str, str], str] = {}
+    ledger: Head | None = None
     reached = epoch = 0
     for text in texts:
         event = parse_event(text)
         reached, epoch = event.serial, event.epoch
+        ledger = said_head(event.attributes) or ledger
         for change in event.changes:
             if change.digest is None:
                 live.pop((change.kind, change.id), None)
@@ -78,7 +86,7 @@ def _replay(path: str, serial: int, texts: list[str]) -> tuple[int, dict[tuple[s
                 live[change.kind, change.id] = change.digest
     if reached != serial:
         raise _damaged(path, "meta", "serial")
-    return epoch, live
+    return epoch, live, ledger
 
 
 def _verify_rows(execute: Execute, path: str, live: dict[tuple[str, str], str]) -> None:

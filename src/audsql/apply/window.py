@@ -17,7 +17,7 @@ def end_of_window(context: Context, occurrence: Occurrence) -> datetime | None:
 
     A policy that came after the approval counts too (specs/operations.md, `guard.quiet`).
     """
-    quiets = quiets_of(context.project, occurrence.name)
+    quiets = quiets_of(context.project, _named(occurrence))
     if occurrence.not_after is None or not quiets:
         return occurrence.not_after
     begin = window_start(occurrence.at, approved_at(occurrence), occurrence.not_after)
@@ -26,4 +26,9 @@ def end_of_window(context: Context, occurrence: Occurrence) -> datetime | None:
 
 def quiet_now(context: Context, occurrence: Occurrence, now: datetime) -> bool:
     """Whether nothing of this delivery may start now."""
-    return is_quiet(now, quiets_of(context.project, occurrence.name), context.project.timezone)
+    return is_quiet(now, quiets_of(context.project, _named(occurrence)), context.project.timezone)
+
+
+def _named(occurrence: Occurrence) -> str:
+    """The name that policies except: of a flow without what tells it from a delivery."""
+    return occurrence.name.removeprefix("flow.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,6 +41,12 @@ __all__ = ["command", "finish", "progress"]
 @override_options
 @policy_option
 @prune_option
+@click.option(
+    "--accept-restart",
+    metavar="FLOW",
+    multiple=True,
+    help="Begin a flow anew though LINE knows its sends; with --reason.",
+)
 @click.option("--expect", metavar="DIGEST", help="Refuse unless the plan has this digest.")
 @click.option("--rehearse", is_flag=True, help="Play it against a simulated copy of the account; send nothing.")
 @click.option("--retry", metavar="DELIVERY", help="Send a delivery again that LINE says reached nobody.")
@@ -60,6 +67,7 @@ def command(
     refresh_only: bool,
     accept_shrunk: tuple[str, ...],
     accept_policy: tuple[str, ...],
+    accept_restart: tuple[str, ...],
     prune: bool,
     reason: str,
     rehearse: bool,
@@ -71,8 +79,10 @@ def command(
     and asked about.
     """
     accepted, policies = overrides(accept_shrunk, reason), overrides(accept_policy, reason, "--accept-policy")
+    restarts = overrides(accept_restart, reason, "--accept-restart")
     if retry is not None:
         given = {"PLAN": plan_file, "--expect": expect, "--prune": prune, "--accept-policy": accept_policy}
+        given |= {"--accept-restart": accept_restart}
         _check_retry({**given, "--rehearse": rehearse, "--refresh-only": refresh_only}, reason)
         _retry(ctx, open_project(project, env, lang), retry, reason, accepted, output_format)
     if plan_file is not None and (as_of is not None or prune):
@@ -91,12 +101,21 @@ def command(
     document = saved
     if rehearse:
         options = session.ApplyOptions(moment, expect, accepted, reason, progress(console), policies, prune)
+        options = replace(options, accept_restart=restarts)
         finish(ctx, session.rehearse(opened, document, options), opened, console, output_format)
     if document is None:
-        choice = session.PlanOptions(accepted, policies, prune)
+        choice = session.PlanOptions(accepted, policies, prune, restarts)
         document = _plan(ctx, opened, moment, choice, console, output_format, auto_approve)
     options = session.ApplyOptions(
-        moment, expect, accepted, reason, progress(console), policies, prune, lock_seconds=lock_seconds
+        moment,
+        expect,
+        accepted,
+        reason,
+        progress(console),
+        policies,
+        prune,
+        lock_seconds=lock_seconds,
+        accept_restart=restarts,
     )
     finish(ctx, session.apply(opened, document, options), opened, console, output_format)
 

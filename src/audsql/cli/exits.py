@@ -56,7 +56,9 @@ _USAGE = frozenset(
 )
 _REFUSED_PREFIX = "AUD07"
 # A plan that was altered, is spent or stale, or is not the expected one.
-_REFUSED = frozenset({"AUD0622", "AUD0623", "AUD0624", "AUD0625", "AUD0626", "AUD0651", "AUD1088"})
+_REFUSED = frozenset(
+    {"AUD0622", "AUD0623", "AUD0624", "AUD0625", "AUD0626", "AUD0651", "AUD0830", "AUD0835", "AUD1088"}
+)
 
 
 def code_of(diagnostics: Iterable[Diagnostic]) -> Code:

@@ -33,7 +33,7 @@ def command(
     lang: str | None,
     output_format: str,
 ) -> None:
-    """Let nothing leave for LINE, or nothing of DELIVERY, until `audsql resume`.
+    """Let nothing leave for LINE, or nothing of DELIVERY (a name, or flow.NAME), until `audsql resume`.
 
     It also stops an apply that is at work, before its next request. What LINE accepted cannot be called back.
     """

@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Settle a send that is in doubt, by what you found out.
 
-    OPERATION is an id that `audsql status` shows, or the name of a delivery.
+    OPERATION is an id that `audsql status` shows, the name of a delivery, or flow.NAME.
     """
     from audsql import session
 

@@ -26,7 +26,7 @@ def command(
     lang: str | None,
     output_format: str,
 ) -> None:
-    """End the pause of everything, or that of DELIVERY.
+    """End the pause of everything, or that of DELIVERY (a name, or flow.NAME).
 
     Nothing is sent by this; `audsql run` sends what is due and still within its window.
     """

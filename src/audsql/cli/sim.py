@@ -21,8 +21,11 @@ __all__ = ["command"]
 @click.option("--world", required=True, metavar="FILE", type=click.Path(path_type=Path), help="World file (JSON).")
 @click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
 @click.option("--ready-file", metavar="FILE", type=click.Path(path_type=Path), help="Written with the URL once ready.")
+@click.option(
+    "--webhooks", metavar="FILE", type=click.Path(path_type=Path), help="Follow and unfollow events are appended to it."
+)
 @language_option
-def command(world: Path, port: int, ready_file: Path | None, lang: str | None) -> None:
+def command(world: Path, port: int, ready_file: Path | None, webhooks: Path | None, lang: str | None) -> None:
     """Run the LINE simulator until it is stopped.
 
     Its URL is printed, and written to --ready-file once it answers.
@@ -31,7 +34,7 @@ def command(world: Path, port: int, ready_file: Path | None, lang: str | None) -
     from audsql.sim.server import run_simulator
 
     try:
-        run_simulator(document, port, ready_file)
+        run_simulator(document, port, ready_file, webhooks)
     except OSError as problem:
         raise Refusal([error("AUD0071", None, port=str(port), reason=os.strerror(problem.errno or 0))]) from None
 

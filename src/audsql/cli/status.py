@@ -8,6 +8,7 @@ import click
 
 from audsql.cli.console import emit
 from audsql.cli.options import format_option, open_project, project_options, report_opened
+from audsql.diag import has_errors
 
 __all__ = ["command"]
 
@@ -27,6 +28,6 @@ def command(ctx: click.Context, project: Path, env: str | None, lang: str | None
     report_opened(console, opened, problems)
     if output_format == "json":
         emit(document_bytes(document))
-    elif not problems:
+    elif not has_errors(problems):
         emit(status(document, console.out))
     ctx.exit(code)

@@ -25,6 +25,7 @@ __all__ = [
     "FriendForBetween",
     "GenderIn",
     "LineAudience",
+    "ListedKind",
     "Multicast",
     "Narrowcast",
     "NoneOf",
@@ -195,13 +196,17 @@ class Narrowcast:
     kind: Literal["narrowcast"] = "narrowcast"
 
 
+ListedKind = Literal["multicast", "listed", "push"]
+
+
 @dataclass(frozen=True, slots=True)
 class Multicast:
-    """`members` (own atoms only) by user ID, 500 a request."""
+    """`members` (own atoms only) by user ID. `multicast`: 500 a request. In batches of the ledger, so that each person
+    is counted: `listed`, who gets the same words shares a multicast; `push`, to each by itself."""
 
     part: int
     members: Expression
-    kind: Literal["multicast"] = "multicast"
+    kind: ListedKind = "multicast"
 
 
 @dataclass(frozen=True, slots=True)

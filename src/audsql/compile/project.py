@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from audsql.compile.audiences import Parts, refers_to
+from audsql.compile.flows import check_flows
 from audsql.compile.program import LineAudience, Program, UploadFunction
 from audsql.compile.sends import Compiled, compile_one
 from audsql.compile.uploads import weight
@@ -56,6 +57,7 @@ def _compiled(project: ir.Project, bag: Bag, *, alike: bool) -> list[Compiled]:
             parts[name] = tuple(send.part for send in compiled.delivery.sends)
             if shape is not None and not problems:
                 sound[shape] = parts[name]
+    bag.extend(check_flows(project, parts))
     return done
 
 
@@ -87,6 +89,8 @@ def _shape(delivery: ir.Delivery) -> _Shape | None:
         tuple((number[left], number[right]) for left, right in facts.implications),
         tuple((number[left], number[right]) for left, right in facts.exclusions),
         delivery.by,
+        delivery.personal,
+        delivery.capped,
         delivery.limit,
         delivery.is_friends,
     )

@@ -24,6 +24,7 @@ from audsql.compile.program import (
     Broadcast,
     CompiledDelivery,
     LineAudience,
+    ListedKind,
     Multicast,
     Narrowcast,
     Recipient,
@@ -119,8 +120,6 @@ def split_of(delivery: ir.Delivery, parts: Parts, verbs: Verbs, arms: Arms) -> S
 
 
 def _result(job: _Job) -> Working | _Result:
-    if job.delivery.by == "push":
-        return error("AUD0407", job.span, delivery=job.name, by=job.delivery.by)
     if job.delivery.by == "broadcast":
         return _broadcast(job)
     try:
@@ -129,7 +128,23 @@ def _result(job: _Job) -> Working | _Result:
         return error(
             "AUD0404", job.span, delivery=job.name, atoms=problem.atoms, atoms_max=ATOMS_MAX, groups_max=CELLS_MAX
         )
-    return _multicast(job, split) if job.delivery.by == "multicast" else _narrowcasts(job, split)
+    kind = _listed_kind(job.delivery)
+    if kind is not None:
+        return _multicast(job, split, kind)
+    if job.delivery.capped and job.delivery.limit is None:
+        counted = _multicast(job, split, "listed")
+        if not isinstance(counted, Diagnostic):
+            return counted
+    return _narrowcasts(job, split)
+
+
+def _listed_kind(delivery: ir.Delivery) -> ListedKind | None:
+    """How a delivery goes to its people by user ID; None where LINE may hold them."""
+    if delivery.by == "push":
+        return "push"
+    if delivery.personal or (delivery.by == "multicast" and delivery.capped):
+        return "listed"
+    return "multicast" if delivery.by == "multicast" else None
 
 
 def _job(delivery: ir.Delivery, parts: Parts, verbs: Verbs, arms: Arms) -> _Job:
@@ -202,14 +217,14 @@ def _broadcast(job: _Job) -> _Result:
     return error("AUD0356", job.span, delivery=job.name, policies=job.delivery.policies)
 
 
-def _multicast(job: _Job, split: Split) -> _Result:
+def _multicast(job: _Job, split: Split, kind: ListedKind) -> _Result:
     """Members by user ID: only where own data decides everything, and holds everybody who is reached."""
     if not split.ways:
         return (), ()
     opaque = [split.atoms[key] for key, _ in split.rails[: split.own_start]]
     if not opaque and not _reaches(split.ways[0], 0):
         mask = sum(1 << cell for cell in range(len(split.cells)) if _reaches(split.ways[0], cell))
-        return (Multicast(0, own_expression(split, cell_function(split, mask))),), ()
+        return (Multicast(0, own_expression(split, cell_function(split, mask)), kind),), ()
     friends = [atom for atom in ir.atoms_of(job.delivery.reach) if isinstance(atom, ir.Friends)]
     atom = (*opaque, *friends)[0]
     return error("AUD0355", job.span, delivery=job.name, by=job.delivery.by, atom=atom_words(atom, job.verbs))

@@ -14,7 +14,19 @@ from audsql.data.ids import NORMALISER_VERSION
 from audsql.data.leaves import ANYBODY, Leaf, leaf_of
 from audsql.data.tables import Form
 from audsql.diag import Diagnostic, error
-from audsql.meaning.ir import Atom, IdKind, Linked, Mapped, Project, Rows, TableSource, Uploaded, UploadSource
+from audsql.meaning.ir import (
+    Atom,
+    Followers,
+    IdKind,
+    Linked,
+    Mapped,
+    Project,
+    Rows,
+    TableSource,
+    Uploaded,
+    UploadSource,
+)
+from audsql.meaning.lineage import read_from
 from audsql.records import dataclass
 
 __all__ = ["Declared", "Wanted", "declared_source", "region_of", "source_name", "wanted_of"]
@@ -26,7 +38,8 @@ RULES_VERSION = 2  # of reading and of conditions; part of every source digest
 class Declared:
     """A source as declared: `rules` names everything but the bytes that decides what is read. `folder`: what
     `file` is relative to and must lie below, itself relative to the project. `query`: SQL for `connection`, read
-    instead of a file; `dated`: how old its newest row is matters."""
+    instead of a file; `dated`: how old its newest row is matters. `friends_of`: the account whose friends LINE lists,
+    read instead of a file."""
 
     name: str
     kind: Literal["upload", "table"]
@@ -39,6 +52,7 @@ class Declared:
     query: str = ""
     connection: str = ""
     dated: bool = False
+    friends_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +64,17 @@ class Wanted:
     leaf: Leaf
 
 
-def source_name(atom: Uploaded | Rows | Linked | Mapped) -> str:
-    return atom.source if isinstance(atom, Uploaded) else atom.table
+def source_name(atom: Uploaded | Rows | Linked | Mapped | Followers) -> str:
+    return read_from(atom)
 
 
 def declared_source(project: Project, name: str) -> Declared:
     upload = next((one for one in project.uploads if one.name == name), None)
     if upload is not None:
         return _declared_upload(project, upload)
+    account = next((one.name for one in project.accounts if read_from(Followers(one.name)) == name), None)
+    if account is not None:
+        return _declared_followers(name, account)
     return _declared_table(project, next(one for one in project.tables if one.name == name))
 
 
@@ -73,6 +90,13 @@ def _declared_upload(project: Project, upload: UploadSource) -> Declared:
         formats = COLUMN_FORMATS
     rules = _rules("upload", _ending(upload.file), upload.id_kind, upload.column, region, upload.allow_empty)
     return Declared(upload.name, "upload", upload.file, formats, rules, upload, form, upload.folder)
+
+
+def _declared_followers(name: str, account: str) -> Declared:
+    """The friends of an account as a list: empty where it has none."""
+    file = f"{name}.txt"
+    upload = UploadSource(name, file, "user_id", account=account, allow_empty=True)
+    return Declared(name, "upload", file, LIST_FORMATS, _rules("followers"), upload, None, friends_of=account)
 
 
 def _declared_table(project: Project, table: TableSource) -> Declared:
@@ -110,7 +134,7 @@ def wanted_of(declared: Declared, atoms: Sequence[Atom], as_of: datetime) -> tup
     for atom in atoms:
         if isinstance(atom, Mapped):
             continue
-        if isinstance(atom, Uploaded):
+        if isinstance(atom, Uploaded | Followers):
             upload = declared.upload
             assert upload is not None
             wanted.append(Wanted(atom.key, (upload.id_kind, upload.column or ""), ANYBODY))

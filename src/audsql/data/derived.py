@@ -16,7 +16,7 @@ from audsql.meaning.ir import Atom, Bucket, IdKind, Mapped, atoms_of
 from audsql.meaning.lineage import with_parts
 from audsql.records import dataclass
 
-__all__ = ["BucketsOf", "Derived", "derive", "link_of"]
+__all__ = ["BucketsOf", "Derived", "bucket_kinds", "derive", "link_of"]
 
 BucketsOf = Callable[[IdKind, str, NDArray[np.uint32]], Buckets]
 """The buckets of a kind under a salt, those of these numbers filled in."""
@@ -50,7 +50,8 @@ def derive(
     read = {atom.key: base[atom.key] for atom in order if not isinstance(atom, Bucket | Mapped) and atom.key in base}
     known = _known(order, read, links)
     people: dict[str, People] = dict(read)
-    for bucket, kinds in _bucket_kinds(order, atoms, read):
+    kinds_read = {key: one.kind for key, one in read.items() if isinstance(one, PeopleSet)}
+    for bucket, kinds in bucket_kinds(order, atoms, kinds_read):
         people[bucket.key] = Hashed({kind: _bucket(bucket, kind, known, buckets_of) for kind in kinds})
     losses: dict[str, LinkageLoss] = {}
     for atom in order:
@@ -80,15 +81,14 @@ def _known(
     return found
 
 
-def _bucket_kinds(
-    order: Sequence[Atom], atoms: Sequence[Atom], read: Mapping[str, People]
+def bucket_kinds(
+    order: Sequence[Atom], atoms: Sequence[Atom], read: Mapping[str, IdKind | None]
 ) -> Iterator[tuple[Bucket, tuple[IdKind, ...]]]:
-    """Each bucket with the kinds of id that it stands beside."""
+    """Each bucket with the kinds of id that it stands beside; `read`: the kind of each set that was read, by key."""
     beside: dict[str, set[IdKind]] = {atom.key: set() for atom in order if isinstance(atom, Bucket)}
     if not beside:
         return
-    sets = (read.get(atom.key) for atom in atoms)
-    outside: set[IdKind] = {one.kind for one in sets if isinstance(one, PeopleSet) and one.kind is not None}
+    outside = {kind for kind in (read.get(atom.key) for atom in atoms) if kind is not None}
     outside |= {atom.to for atom in atoms if isinstance(atom, Mapped)}
     for atom in atoms:
         if isinstance(atom, Bucket):

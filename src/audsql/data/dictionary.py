@@ -30,7 +30,7 @@ from audsql.meaning.ir import IdKind
 from audsql.records import dataclass
 
 __all__ = [
-    "ERASED", "Dictionary", "encode", "encode_sets", "flush", "id_order", "id_texts", "lookup",
+    "ERASED", "Dictionary", "encode", "encode_sets", "flush", "id_order", "id_texts", "lookup", "numbers_known",
     "open_dictionary",
 ]  # fmt: skip
 
@@ -148,12 +148,17 @@ def _chosen(ids: Ids, rows: NDArray[np.intp]) -> Ids:
 
 def lookup(dictionary: Dictionary, ids: Ids) -> tuple[int | None, ...]:
     """The number of each id, None for one that the dictionary does not have; nothing is added."""
+    return tuple(None if number == ABSENT else int(number) for number in numbers_known(dictionary, ids))
+
+
+def numbers_known(dictionary: Dictionary, ids: Ids) -> Numbers:
+    """The number of each id, `ABSENT` for one that the dictionary does not have; nothing is added."""
     texts = [text.encode("utf-8") for text in ids.texts]
     high, low = (ids.high, ids.low) if ids.kind == "user_id" else _words(dictionary, texts)
     rows = ascending_order(high, low)
     numbers = np.empty(len(rows), np.uint32)
     numbers[rows] = _find(dictionary, high[rows], low[rows])
-    return tuple(None if number == ABSENT else int(number) for number in numbers)
+    return numbers
 
 
 def id_texts(dictionary: Dictionary, numbers: Numbers) -> list[str]:

@@ -21,6 +21,7 @@ from audsql.data import cache as store
 from audsql.data import kept
 from audsql.data.alike import project_secret, source_digest, table_notes, write_failure
 from audsql.data.buckets import Buckets, extended
+from audsql.data.code_pools import Codes, read_codes
 from audsql.data.content import Content
 from audsql.data.declared import Declared, Wanted, declared_source, region_of, source_name, wanted_of
 from audsql.data.derived import Derived, derive, link_of
@@ -30,7 +31,7 @@ from audsql.data.dictionary import (
     encode,
     encode_sets,
 )
-from audsql.data.engine import EngineFailure, LinkKey, Materialised, SourceFacts
+from audsql.data.engine import EngineFailure, LinkKey, Materialised, RowColumn, SourceFacts, TableRows
 from audsql.data.erased import NOBODY_ERASED, Erased
 from audsql.data.fingerprint import fingerprint_of, id_bytes, id_lines, ids_from
 from audsql.data.keys import Keys
@@ -55,12 +56,13 @@ from audsql.data.recall import (
     numbered,
     stamps_of,
 )
+from audsql.data.rowwise import Rowwise, read_rows
 from audsql.data.saved import SETS, loaded
 from audsql.data.sheet import Sheet
 from audsql.data.stamps import Stamp, Stamps, digest_of, stamp_of, take_stamp
 from audsql.data.tables import evaluate_table, read_pairs, read_table
 from audsql.diag import Diagnostic, error
-from audsql.meaning.ir import Atom, Expression, IdKind, Linked, Mapped, Project, Rows, Uploaded
+from audsql.meaning.ir import Atom, CodePool, Expression, Followers, IdKind, Linked, Mapped, Project, Rows, Uploaded
 from audsql.meaning.lineage import with_parts
 from audsql.records import dataclass
 from audsql.source import Span
@@ -131,7 +133,7 @@ class DuckEngine:
         own = [atom for atom in atoms if atom.world == "own"]
         by_source: dict[str, dict[str, Atom]] = {}
         for atom in with_parts(own):
-            if isinstance(atom, Uploaded | Rows | Linked | Mapped):
+            if isinstance(atom, Uploaded | Rows | Linked | Mapped | Followers):
                 by_source.setdefault(source_name(atom), {})[atom.key] = atom
         for number, name in enumerate(sorted(by_source), 1):
             tell(Step("source", name, number, len(by_source)))
@@ -158,6 +160,19 @@ class DuckEngine:
             ),
             _distinct([*batch.problems, *(note for one in everything for note in one.warnings)]),
         )
+
+    def rows(
+        self,
+        table: str,
+        columns: Sequence[RowColumn] | None,
+        as_of: datetime,
+        pinned: Mapping[str, str] | None = None,
+        account: str = "",
+    ) -> tuple[TableRows | None, tuple[Diagnostic, ...]]:
+        return read_rows(_place(self), table, columns, as_of, pinned or {}, account)
+
+    def codes(self, pool: CodePool, as_of: datetime) -> tuple[Codes | None, tuple[Diagnostic, ...]]:
+        return read_codes(_place(self), pool, as_of)
 
     def derive(
         self,
@@ -234,6 +249,12 @@ class DuckEngine:
         return loaded(self, names)
 
 
+def _place(engine: DuckEngine) -> Rowwise:
+    """Where rows and codes are read from."""
+    return Rowwise(engine.project, engine.root, engine.cache, engine.keys, engine.erased, engine.queries,
+                   _database_bytes(engine))  # fmt: skip
+
+
 # --- one source -------------------------------------------------------------------------------------
 
 
@@ -253,7 +274,7 @@ def _take_source(
     if known.missing is not None:
         batch.problems.append(known.missing)
         return
-    stamp = None if declared.query else stamp_of(engine.root / declared.folder, declared.file)
+    stamp = None if declared.query or declared.friends_of else stamp_of(engine.root / declared.folder, declared.file)
     if _is_unchanged(engine, batch, declared, wanted, links, stamp, pinned):
         return
     content = _content(engine, batch, declared, span, as_of)

@@ -8,16 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
-from typing import Any, Protocol
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from audsql.diag import Diagnostic
 from audsql.meaning.ir import Atom, Expression, IdKind, atoms_of
 from audsql.meaning.lineage import with_parts
 from audsql.records import dataclass
 
+if TYPE_CHECKING:
+    from audsql.data.code_pools import Codes
+    from audsql.meaning.ir import CodePool
+
 __all__ = [
-    "Engine", "EngineFailure", "LinkKey", "LinkageKept", "LinkageLoss", "Materialised", "People", "SourceFacts",
-    "linkage_loss",
+    "Engine", "EngineFailure", "LinkKey", "LinkageKept", "LinkageLoss", "Materialised", "People", "RowColumn",
+    "RowValue", "SourceFacts", "TableRow", "TableRows", "linkage_loss",
 ]  # fmt: skip
 
 People = Any
@@ -76,6 +81,48 @@ class SourceFacts:
     blank_ids: int = 0
 
 
+RowValue = str | Decimal | datetime | bool | None
+"""A cell: text in NFC, a number exactly, an aware time in the project's zone, a truth value; None where it is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowColumn:
+    """A column of a table, and what its cells are taken for."""
+
+    name: str
+    type: Literal["string", "number", "date", "truth"] = "string"
+
+
+class TableRow(NamedTuple):
+    """One row and the LINE user ID that it belongs to. `time`: by the table's `time:` column, None where it has none
+    or the cell is empty. `values` in the order of the columns that were asked for. A tuple, since there are millions.
+    """
+
+    person: str
+    time: datetime | None
+    values: tuple[RowValue, ...]
+
+
+class TableRows(Protocol):
+    """The rows of a table by person. They can be gone through more than once, in an order that no order of the file's
+    rows changes: by person, then time (rows without one first), then values. `sources`: the table and the linkage,
+    where there is one, which `linkage` names. `timed`: whether the table has times. To be closed; what is forgotten
+    closes itself.
+    """
+
+    columns: tuple[RowColumn, ...]
+    sources: Mapping[str, SourceFacts]
+    linkage: str
+    timed: bool
+
+    def __iter__(self) -> Iterator[TableRow]: ...
+
+    def of(self, people: Sequence[str]) -> Iterator[list[TableRow]]:
+        """The rows of each of these people (user IDs), one list after the other in the order of the people."""
+
+    def close(self) -> None: ...
+
+
 class EngineFailure(Exception):
     """What an engine could not do, other than read data: a method without diagnostics in its result raises it."""
 
@@ -114,6 +161,22 @@ class Engine(Protocol):
         """Evaluate own atoms. `pinned` maps source names to digests: an atom of such a source is taken
         from the cache of that digest, whatever the file holds now, and is left out of the result
         (no diagnostic) where the cache no longer has it and the file differs."""
+
+    def rows(
+        self,
+        table: str,
+        columns: Sequence[RowColumn] | None,
+        as_of: datetime,
+        pinned: Mapping[str, str] | None = None,
+        account: str = "",
+    ) -> tuple[TableRows | None, tuple[Diagnostic, ...]]:
+        """The rows of a table that belong to LINE user IDs, by its own column of them or else through the one linkage
+        from its first id (`account`: for whom, where several tables link). Rows later than `as_of` are left out, rows
+        of erased people too. `columns` None: all of them, as text. None comes back where something is wrong, and
+        without a diagnostic where a source is not what `pinned` says: rows are not kept."""
+
+    def codes(self, pool: CodePool, as_of: datetime) -> tuple[Codes | None, tuple[Diagnostic, ...]]:
+        """The single-use codes in the file of a pool."""
 
     def derive(
         self,

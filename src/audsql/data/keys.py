@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 KEY_BYTES_MIN = 16
-Purpose = Literal["id", "cache", "state", "journal", "person", "water"]
+Purpose = Literal["id", "cache", "state", "journal", "person", "water", "ledger"]
 Buffer = bytes | memoryview
 
 SEALED = b"audsqlE1"

@@ -35,18 +35,22 @@ _MEBIBYTE = 1 << 20
 
 Rows = Callable[[int, int], None]
 """Told the rows and the bytes that were read so far."""
+Friends = Callable[[str], frozenset[str] | Diagnostic]
+"""The user IDs of the friends of an account, as LINE lists them, or why it does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Queries:
     """The connections of a project by name. `may_connect`: whether this command may touch the network.
 
-    `environment` tells results of different databases under one name apart.
+    `environment` tells results of different databases under one name apart. `friends`: who is a friend of an account,
+    asked of LINE; None where this command asks LINE for nothing.
     """
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
     may_connect: bool = False
     environment: str = ""
+    friends: Friends | None = None
 
 
 NO_QUERIES = Queries()
@@ -73,6 +77,8 @@ def known_result(
 
     Raises KeyMissing.
     """
+    if declared.friends_of:
+        return Known(pinned)
     connection = queries.connections.get(declared.connection)
     if not declared.query or connection is None:
         return Known()
@@ -121,9 +127,11 @@ def source_content(
 
     `root`: the project. `as_of`: what a query's newest time must not be after, to count.
 
-    Raises OSError where the cache cannot be written. Codes: as `open_file`; AUD0090, AUD0092, AUD0691, AUD1093,
-    AUD1096 to AUD1099.
+    Raises OSError where the cache cannot be written. Codes: as `open_file`; AUD0090, AUD0092, AUD0691, AUD1053,
+    AUD1093, AUD1096 to AUD1099.
     """
+    if declared.friends_of:
+        return _friends(declared, queries, as_of)
     if not declared.query:
         return open_file(root / declared.folder, declared.file, declared.formats, span)
     connection = queries.connections.get(declared.connection)
@@ -142,6 +150,17 @@ def source_content(
         return error("AUD0092", span, connection=connection.name, variable=connection.variable)
     except Refused as refused:
         return _refusal(refused, declared, span, connection)
+
+
+def _friends(declared: Declared, queries: Queries, as_of: datetime) -> Content | Diagnostic:
+    """The friends of an account as a list file, in one order whatever LINE's was (specs/data.md, data.followers)."""
+    if queries.friends is None:
+        return error("AUD1053", None, account=declared.friends_of)
+    found = queries.friends(declared.friends_of)
+    if isinstance(found, Diagnostic):
+        return found
+    data = "".join(f"{one}\n" for one in sorted(found)).encode()
+    return Content(declared.file, data, hashlib.sha256(data).hexdigest(), as_of)
 
 
 def _refusal(refused: Refused, declared: Declared, span: Span | None, connection: Connection) -> Diagnostic:

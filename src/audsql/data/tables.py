@@ -34,7 +34,8 @@ from audsql.records import dataclass
 from audsql.source import Span
 
 __all__ = [
-    "Form", "PairsResult", "TableRead", "TableResult", "evaluate_table", "read_pairs", "read_table", "typed_rows",
+    "Form", "PairsResult", "Ready", "TableRead", "TableResult", "column_problems", "connect", "evaluate_table",
+    "read_pairs", "read_table", "ready_table", "typed_rows",
 ]  # fmt: skip
 
 _BATCH = 100_000
@@ -154,7 +155,7 @@ def evaluate_table(
     AUD1038 to AUD1046.
     """
     needed = frozenset().union(*(columns_needed(leaf, form.time_column) for leaf in leaves))
-    problems = _condition_problems(shape, form, leaves, needed)
+    problems = column_problems(shape, form, leaves, needed)
     if problems:
         return TableResult(None, {}, 0, None, problems)
     if shape.records == 0:
@@ -210,7 +211,7 @@ def _with_copy(ask: Callable[[Any, Path], _T], form: Form, scratch: Path, memory
 _NONE = np.empty(0, np.bool_)
 
 
-def _condition_problems(
+def column_problems(
     shape: Sheet, form: Form, leaves: Sequence[Leaf], needed: frozenset[TypedColumn]
 ) -> tuple[Diagnostic, ...]:
     named = sorted({unicodedata.normalize("NFC", column) for _, column in needed if column})
@@ -339,7 +340,7 @@ def _evaluate(
     leaves: Sequence[Leaf],
     needed: frozenset[TypedColumn],
 ) -> TableResult:
-    ready, problems = _ready(connection, copy, shape, form, key, needed)
+    ready, problems = ready_table(connection, copy, shape, form, key, needed)
     if ready is None:
         return TableResult(None, {}, 0, None, problems)
     per_query = _per_query(shape, leaves)
@@ -352,7 +353,7 @@ def _evaluate(
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class Ready:
     """A table loaded, checked and typed: `source` is where its rows are read, `texts` the ids by the number that
     stands for them (none for user ids)."""
 
@@ -361,9 +362,9 @@ class _Ready:
     naming: Naming
 
 
-def _ready(
+def ready_table(
     connection: Any, copy: Path, shape: Sheet, form: Form, key: tuple[IdKind, str], needed: frozenset[TypedColumn]
-) -> tuple[_Ready | None, tuple[Diagnostic, ...]]:
+) -> tuple[Ready | None, tuple[Diagnostic, ...]]:
     numbers = {name: number for number, name in enumerate(shape.header) if name}
     id_number = numbers[unicodedata.normalize("NFC", key[1])] if key[1] else 0
     wanted = sorted({id_number, *(numbers[column] for _, column in needed)})
@@ -379,7 +380,7 @@ def _ready(
         return None, problems
     times = sorted(numbers[column] for letter, column in needed if letter == "t")
     naming = Naming(numbers, form.time_column or "", form.zone)
-    return _Ready(time_sql(connection, times, form.zone), texts, naming), ()
+    return Ready(time_sql(connection, times, form.zone), texts, naming), ()
 
 
 def _blank_ids(connection: Any) -> int:
@@ -402,7 +403,7 @@ def typed_rows(
     Raises OSError where the working copy cannot be written. Codes: as `evaluate_table`; then None comes back.
     """
     needed = frozenset().union(*(columns_needed(leaf, form.time_column) for leaf in leaves))
-    problems = _condition_problems(shape, form, leaves, needed)
+    problems = column_problems(shape, form, leaves, needed)
     if problems:
         return None, problems
     numbers = {name: number for number, name in enumerate(shape.header) if name}
@@ -413,7 +414,7 @@ def typed_rows(
         return 0, ()
 
     def ask(connection: Any, copy: Path) -> tuple[int | None, tuple[Diagnostic, ...]]:
-        ready, found = _ready(connection, copy, shape, form, key, needed)
+        ready, found = ready_table(connection, copy, shape, form, key, needed)
         if ready is None:
             return None, found
         blank, chosen = _blank_ids(connection), ", ".join(["person", *names])

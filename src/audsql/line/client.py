@@ -98,7 +98,12 @@ _OPERATIONS = {
         Operation("validate", "POST", f"{_MESSAGE}/validate/{{kind}}"),
         Operation("followers", "GET", "/v2/bot/insight/followers", "insight"),
         Operation("follower_ids", "GET", "/v2/bot/followers/ids"),
+        Operation("aggregation_units", "GET", "/v2/bot/message/aggregation/list"),
         Operation("insight_event", "GET", "/v2/bot/insight/message/event", "insight"),
+        Operation("create_coupon", "POST", "/v2/bot/coupon", "coupon"),
+        Operation("close_coupon", "PUT", "/v2/bot/coupon/{couponId}/close", "coupon"),
+        Operation("coupon", "GET", "/v2/bot/coupon/{couponId}", "coupon"),
+        Operation("coupons", "GET", "/v2/bot/coupon", "coupon"),
         Operation("bot", "GET", "/v2/bot/info"),
     )
 }
@@ -190,6 +195,36 @@ class LineClient:
         """Audiences that Business Manager shares with this account."""
         return self._list("shared_audiences", {"includesOwnedAudienceGroups": "false"})
 
+    # --- coupons --------------------------------------------------------------------------------------
+
+    def create_coupon(self, body: Mapping[str, object]) -> WriteOutcome:
+        """A new coupon; its id is `couponId` of the answer. LINE edits none (specs/line.md, `coupon.immutable`)."""
+        return self._write("create_coupon", body)
+
+    def close_coupon(self, coupon_id: str) -> WriteOutcome:
+        """Nobody can use it any more. `Refused` with 410: it was closed before."""
+        return self._write("close_coupon", None, {"couponId": coupon_id})
+
+    def coupon(self, coupon_id: str) -> ReadOutcome[models.CouponInfo]:
+        """One coupon with all that it was created with; `Refused` with 404 where the account has none of that id."""
+        return self._read("coupon", models.read_coupon, {"couponId": coupon_id})
+
+    def running_coupons(self) -> ReadOutcome[tuple[models.CouponTitle, ...]]:
+        """Ids and titles of every coupon that is running."""
+        found: dict[str, models.CouponTitle] = {}
+        query = {"status": "RUNNING", "limit": str(limits.COUPON_PAGE_SIZE_MAX)}
+        while True:
+            outcome = self._read("coupons", models.read_coupons, query=query)
+            if not isinstance(outcome, Found):
+                return outcome
+            found.update((one.id, one) for one in outcome.value.coupons)
+            if not outcome.value.following:
+                return Found(tuple(found[key] for key in sorted(found)), outcome.request_id)
+            # A token that leads nowhere new would lead on for ever.
+            if query.get("start") == outcome.value.following or len(found) > limits.COUPONS_VALID_MAX:
+                return Unknown("too-many-coupons")
+            query["start"] = outcome.value.following
+
     # --- sends ----------------------------------------------------------------------------------------
 
     def narrowcast(self, body: bytes, retry_key: str, may_write: MayWrite | None = None) -> SendOutcome:
@@ -260,6 +295,21 @@ class LineClient:
             # A token that leads nowhere new would lead on for ever.
             if len(found) >= most or query.get("start") == outcome.value.following or not outcome.value.ids:
                 return Unknown("too-many-followers")
+            query["start"] = outcome.value.following
+
+    def aggregation_units(self) -> ReadOutcome[frozenset[str]]:
+        """The names of this month's aggregation units."""
+        found: set[str] = set()
+        query = {"limit": str(limits.UNIT_NAMES_PAGE_SIZE_MAX)}
+        while True:
+            outcome = self._read("aggregation_units", models.read_unit_names, query=query)
+            if not isinstance(outcome, Found):
+                return outcome
+            found.update(outcome.value.names)
+            if not outcome.value.following:
+                return Found(frozenset(found), outcome.request_id)
+            if len(found) > limits.UNIT_NAMES_PER_MONTH_MAX or query.get("start") == outcome.value.following:
+                return Unknown("too-many-units")
             query["start"] = outcome.value.following
 
     def insight_event(self, request_id: str) -> ReadOutcome[Mapping[str, object]]:

@@ -78,6 +78,7 @@ UNITS_PER_SEND_MAX: Final = 1  # customAggregationUnits, push and multicast only
 UNIT_NAME_PATTERN: Final = r"[A-Za-z0-9_]{1,30}"  # REF; GUIDE's hyphenated example breaks its own rule
 UNIT_NAME: Final = re.compile(UNIT_NAME_PATTERN)  # use fullmatch
 UNIT_NAMES_PER_MONTH_MAX: Final = 1_000  # the next one is silently not assigned
+UNIT_NAMES_PAGE_SIZE_MAX: Final = 100  # REF get-name-list-of-units
 RETRY_KEY_LIFETIME_HOURS: Final = 24  # REF:L7798; afterwards the same key sends again
 FOLLOWER_IDS_PAGE_SIZE_MAX: Final = 1_000  # REF get-follower-ids
 STATISTICS_LIFETIME_DAYS: Final = 14  # insight counts grow for that long, then stand still
@@ -95,6 +96,7 @@ RATES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "broadcast": (60, 3_600),
         "multicast": (200, 1),
         "push": (2_000, 1),
+        "coupon": (200, 1),  # each of the coupon operations has its own
         "audience": (60, 60),  # each of the twelve audience operations has its own
         "insight": (60, 3_600),  # each of the insight operations has its own
     }
@@ -271,3 +273,26 @@ BUSINESS_EMAIL_PATTERN: Final = r"[A-Za-z0-9_.@-]+"  # no space, comma, plus or 
 BUSINESS_EMAIL: Final = re.compile(BUSINESS_EMAIL_PATTERN)
 BUSINESS_PHONE_PATTERN: Final = r"[0-9() -]+"  # half-width digits, hyphen, space, parentheses; no country code
 BUSINESS_PHONE: Final = re.compile(BUSINESS_PHONE_PATTERN)
+
+# --- coupons ----------------------------------------------------------------------------------------
+
+COUPON_TITLE_CHARACTERS_MAX: Final = 60  # OAS CouponCreateRequest, as all of these
+COUPON_DESCRIPTION_CHARACTERS_MAX: Final = 1_000
+COUPON_CONDITION_CHARACTERS_MAX: Final = 100
+COUPON_PERCENT_MAX: Final = 99  # of a discount, of cash back, of a lottery; from 1
+COUPON_WINNERS_MAX: Final = 999_999  # maxAcquireCount of a lottery; -1 is no limit
+COUPON_UNLIMITED: Final = -1
+COUPONS_VALID_MAX: Final = 5_000  # REF: running at one time
+COUPON_PAGE_SIZE_MAX: Final = 100  # OAS listCoupon
+COUPON_ZONES: Final = frozenset(
+    {
+        "AMERICA_ANCHORAGE", "AMERICA_CARACAS", "AMERICA_CHICAGO", "AMERICA_LOS_ANGELES", "AMERICA_NEW_YORK",
+        "AMERICA_PHOENIX", "AMERICA_SANTIAGO", "AMERICA_SAO_PAULO", "AMERICA_ST_JOHNS", "ASIA_ALMATY", "ASIA_BANGKOK",
+        "ASIA_COLOMBO", "ASIA_KABUL", "ASIA_KATHMANDU", "ASIA_RANGOON", "ASIA_TAIPEI", "ASIA_TASHKENT", "ASIA_TBILISI",
+        "ASIA_TEHRAN", "ASIA_TOKYO", "ASIA_VLADIVOSTOK", "ATLANTIC_CAPE_VERDE", "AUSTRALIA_DARWIN", "AUSTRALIA_SYDNEY",
+        "EUROPE_ISTANBUL", "EUROPE_LONDON", "EUROPE_MOSCOW", "EUROPE_PARIS", "PACIFIC_HONOLULU", "PACIFIC_TONGATAPU",
+    }
+)  # fmt: skip
+COUPON_ZONES_BY_REGION: Final[Mapping[str, str]] = MappingProxyType(
+    {"jp": "ASIA_TOKYO", "tw": "ASIA_TAIPEI", "th": "ASIA_BANGKOK", "id": "ASIA_BANGKOK"}
+)

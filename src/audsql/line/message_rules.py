@@ -17,16 +17,28 @@ from audsql.line.recipient import canonical_json
 from audsql.records import dataclass
 from audsql.source import Span
 
-__all__ = ["MESSAGE", "Walk", "utf16_length"]
+__all__ = ["MESSAGE", "StringRule", "Walk", "utf16_length"]
+
+
+@dataclass(frozen=True, slots=True)
+class StringRule:
+    """What a string must be: at most so many characters, not blank unless it may be; `link`: also checked as one."""
+
+    limit: int
+    may_be_empty: bool
+    link: Callable[[Walk, object, str], None] | None = None
 
 
 @dataclass(slots=True)
 class Walk:
-    """The message that is looked at, and what was found wrong with it."""
+    """The message that is looked at, and what was found wrong with it. `strings`, where it is given: what each string
+    must be, by path. `fixed`: paths of strings that are words of LINE's."""
 
     message: str
     span: Span | None
     found: list[Diagnostic] = field(default_factory=list)
+    strings: dict[str, list[StringRule]] | None = None
+    fixed: set[str] = field(default_factory=set)
 
 
 Check = Callable[[Walk, object, str], None]
@@ -44,7 +56,11 @@ class Rule:
 
 def utf16_length(text: str) -> int:
     """UTF-16 code units: what LINE counts as characters."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text) if text.isascii() else len(text) + len(_ASTRAL.findall(text))
+
+
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+_NO_TEXT = re.compile("[\ud800-\udfff\0]")
 
 
 # --- shapes -------------------------------------------------------------------------------------------------
@@ -55,7 +71,11 @@ def _wrong_shape(walk: Walk, path: str, expected: str) -> None:
 
 
 def _text(limit: int, may_be_empty: bool = False) -> Check:
+    rule = StringRule(limit, may_be_empty)
+
     def check(walk: Walk, value: object, path: str) -> None:
+        if walk.strings is not None:
+            walk.strings.setdefault(path, []).append(rule)
         if not isinstance(value, str):
             return _wrong_shape(walk, path, "string")
         if not value.strip() and not may_be_empty:
@@ -63,7 +83,7 @@ def _text(limit: int, may_be_empty: bool = False) -> Check:
         count = utf16_length(value)
         if count > limit:
             walk.found.append(error("AUD1105", walk.span, message=walk.message, path=path, count=count, limit=limit))
-        if any("\ud800" <= character <= "\udfff" or character == "\0" for character in value):
+        if _NO_TEXT.search(value):
             walk.found.append(error("AUD1112", walk.span, message=walk.message, path=path))
         return None
 
@@ -74,6 +94,8 @@ def _link(limit: int, schemes: tuple[str, ...]) -> Check:
     measure = _text(limit)
 
     def check(walk: Walk, value: object, path: str) -> None:
+        if walk.strings is not None:
+            walk.strings.setdefault(path, []).append(rule)
         measure(walk, value, path)
         if not isinstance(value, str) or not value.strip():
             return
@@ -83,6 +105,7 @@ def _link(limit: int, schemes: tuple[str, ...]) -> Check:
                 error("AUD1106", walk.span, message=walk.message, path=path, scheme=scheme or None, schemes=schemes)
             )
 
+    rule = StringRule(limit, False, check)
     return check
 
 
@@ -112,6 +135,7 @@ def _any(walk: Walk, value: object, path: str) -> None:
 
 def _one_of(*allowed: str) -> Check:
     def check(walk: Walk, value: object, path: str) -> None:
+        walk.fixed.add(path)
         if not isinstance(value, str):
             return _wrong_shape(walk, path, "string")
         if value not in allowed:
@@ -162,6 +186,7 @@ def _union(table: Mapping[str, tuple[Check, ...]]) -> Check:
     def check(walk: Walk, value: object, path: str) -> None:
         if not isinstance(value, Mapping):
             return _wrong_shape(walk, path or "$", "object")
+        walk.fixed.add(_under(path, "type"))
         kind = value.get("type")
         if kind is None:
             walk.found.append(error("AUD1103", walk.span, message=walk.message, path=path or "$", field="type"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from audsql.diag import Diagnostic, error
@@ -46,11 +46,15 @@ def coupon_message(coupon: str) -> dict[str, object]:
 
 
 def read_messages(
-    content: bytes, where: Span | None, name: str
+    content: bytes,
+    where: Span | None,
+    name: str,
+    judge: Callable[[list[dict[str, object]]], Iterable[Diagnostic]] | None = None,
 ) -> tuple[tuple[dict[str, object], ...], tuple[Diagnostic, ...]]:
     """The message objects of a file (one object or a list of them) and what is wrong with them.
 
-    No objects are given where an error is among the diagnostics. UTF-8, with or without BOM.
+    No objects are given where an error is among the diagnostics. UTF-8, with or without BOM. `judge`: what looks at
+    the objects of a personal message, whose strings are templates.
     """
     if len(content) > MESSAGE_FILE_BYTES_MAX:
         return (), (error("AUD1110", where, message=name, path="", count=len(content), limit=MESSAGE_FILE_BYTES_MAX),)
@@ -66,10 +70,17 @@ def read_messages(
     except ValueError:
         return (), (error("AUD1101", where, message=name, line=None, column=None),)
     found = [error("AUD1114", where, message=name, field=key) for key in dict.fromkeys(doubled)]
-    found += check_message(raw, where, name)
+    if judge is None or not _are_objects(raw) or _deeper_than(raw, MESSAGE_DEPTH_MAX):
+        found += check_message(raw, where, name)
+    else:
+        found += judge(raw if isinstance(raw, list) else [raw])
     if any(diagnostic.severity == "error" for diagnostic in found):
         return (), tuple(found)
     return tuple(raw) if isinstance(raw, list) else (raw,), tuple(found)
+
+
+def _are_objects(raw: object) -> bool:
+    return all(isinstance(one, dict) for one in (raw if isinstance(raw, list) else [raw]))
 
 
 def _object(pairs: list[tuple[str, object]], doubled: list[str]) -> dict[str, object]:

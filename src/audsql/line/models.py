@@ -19,6 +19,9 @@ __all__ = [
     "AudienceInfo",
     "AudiencePage",
     "BotInfo",
+    "CouponInfo",
+    "CouponPage",
+    "CouponTitle",
     "FollowerCounts",
     "JobInfo",
     "Progress",
@@ -26,12 +29,15 @@ __all__ = [
     "read_audience",
     "read_bot",
     "read_consumption",
+    "read_coupon",
+    "read_coupons",
     "read_detail",
     "read_follower_ids",
     "read_followers",
     "read_page",
     "read_progress",
     "read_quota",
+    "read_unit_names",
 ]
 
 Body = Mapping[str, object]
@@ -160,6 +166,39 @@ class FollowerIds:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitNames:
+    """A page of the names under which LINE counts this month's sends. `following` as of friends."""
+
+    names: tuple[str, ...]
+    following: str
+
+
+@dataclass(frozen=True, slots=True)
+class CouponTitle:
+    id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class CouponPage:
+    """A page of coupons. `following` as of friends."""
+
+    coupons: tuple[CouponTitle, ...]
+    following: str
+
+
+@dataclass(frozen=True, slots=True)
+class CouponInfo:
+    """A coupon as LINE has it. `status`: DRAFT, RUNNING or CLOSED. `created_at`: seconds of the epoch. `fields`: the
+    whole answer, with what it was created with."""
+
+    id: str
+    status: str
+    created_at: int | None
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class BotInfo:
     bot_id: str
     name: str
@@ -270,6 +309,29 @@ def read_follower_ids(body: Body) -> FollowerIds | None:
     if not isinstance(found, list) or not isinstance(following, str):
         return None
     return FollowerIds(tuple(one for one in found if isinstance(one, str)), following)
+
+
+def read_unit_names(body: Body) -> UnitNames | None:
+    """One page of the names of units, and where the next begins; '' after the last."""
+    found, following = body.get("customAggregationUnits"), body.get("next", "")
+    if not isinstance(found, list) or not isinstance(following, str):
+        return None
+    return UnitNames(tuple(one for one in found if isinstance(one, str)), following)
+
+
+def read_coupons(body: Body) -> CouponPage | None:
+    """One page of ids and titles, and where the next begins; '' after the last."""
+    items, following = body.get("items"), body.get("next", "")
+    if not isinstance(items, list) or not isinstance(following, str):
+        return None
+    rows = (one for one in items if isinstance(one, dict))
+    found = (CouponTitle(str(one.get("couponId", "")), str(one.get("title", ""))) for one in rows)
+    return CouponPage(tuple(one for one in found if one.id), following)
+
+
+def read_coupon(body: Body) -> CouponInfo | None:
+    coupon_id, status = _text(body, "couponId"), _text(body, "status")
+    return CouponInfo(coupon_id, status, _whole(body, "createdTimestamp"), body) if coupon_id and status else None
 
 
 def read_bot(body: Body) -> BotInfo | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aggregate", "Atom", "Attribute", "Before", "Bucket", "Clicked", "ColumnCompare", "ColumnGiven", "ColumnIn",
-    "ColumnMissing", "Friends", "IdKind", "Last", "Latest", "Linked", "Lookalike", "Mapped", "Opened",
+    "ColumnMissing", "Followers", "Friends", "IdKind", "Last", "Latest", "Linked", "Lookalike", "Mapped", "Opened",
     "PeopleCondition", "Received", "RemoteAudience", "RowCondition", "Rows", "Scalar", "Since", "SinceStart", "Times",
     "Uploaded", "World",
 ]  # fmt: skip
@@ -253,6 +253,19 @@ class Friends:
 
 
 @dataclass(frozen=True, slots=True)
+class Followers:
+    """The friends of `account` as a list of their user IDs, which LINE gives to accounts that may read it
+    (`followers: readable`): what a share of `friends` is drawn from."""
+
+    account: str
+    world: World = field(default="own", init=False)
+
+    @property
+    def key(self) -> str:
+        return f"followers({self.account})"
+
+
+@dataclass(frozen=True, slots=True)
 class Clicked:
     """Clicked `url` in `delivery`; any URL where None."""
 
@@ -323,6 +336,6 @@ class Attribute:
 
 
 Atom = (
-    Uploaded | Rows | Linked | Mapped | Bucket | Lookalike | Friends | Clicked | Opened | Received | RemoteAudience
-    | Attribute
+    Uploaded | Rows | Linked | Mapped | Bucket | Lookalike | Friends | Followers | Clicked | Opened | Received
+    | RemoteAudience | Attribute
 )  # fmt: skip

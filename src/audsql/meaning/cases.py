@@ -12,7 +12,7 @@ from audsql.meaning.calls import Scope
 from audsql.meaning.conditions import date_words
 from audsql.meaning.expressions import lower
 from audsql.meaning.names import unknown_parameter
-from audsql.meaning.splits import arm_bucket
+from audsql.meaning.splits import arm_bucket, as_friends
 from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
@@ -112,7 +112,7 @@ def _given(item: ast.Given, scope: Scope, bag: Bag) -> GivenCase | None:
         return None
     arm = _arm(item.atom, scope)
     if arm is not None:
-        return GivenCase((arm[1],), people, item.span, arm[0].expression)
+        return GivenCase((arm[1],), people, item.span, as_friends(arm[0].expression))
     if isinstance(item.atom, ast.Call) and item.atom.name.text == "sample":
         bag.add(error("AUD0389", item.atom.span))
         return None
@@ -161,8 +161,13 @@ def _people(listed: ast.ListValue, bag: Bag) -> frozenset[str] | None:
     return frozenset(names)
 
 
+def _set(written: ast.Expression, scope: Scope, bag: Bag) -> ir.Expression | None:
+    expression = lower(written, scope, bag).expression
+    return None if expression is None else as_friends(expression)
+
+
 def _expected(item: ast.Expect | ast.ExpectCount, scope: Scope, bag: Bag) -> ExpectCase | CountCase | None:
-    expression = lower(item.expression, scope, bag).expression
+    expression = _set(item.expression, scope, bag)
     if isinstance(item, ast.ExpectCount):
         return None if expression is None else CountCase(expression, item.count, item.span)
     people = _people(item.people, bag)
@@ -170,5 +175,5 @@ def _expected(item: ast.Expect | ast.ExpectCount, scope: Scope, bag: Bag) -> Exp
 
 
 def _prove(item: ast.Prove, scope: Scope, bag: Bag) -> ProveCase | None:
-    left, right = lower(item.left, scope, bag).expression, lower(item.right, scope, bag).expression
+    left, right = _set(item.left, scope, bag), _set(item.right, scope, bag)
     return None if left is None or right is None else ProveCase(left, item.relation, right, item.span)

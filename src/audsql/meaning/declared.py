@@ -15,14 +15,14 @@ from audsql.syntax.parse import parse_expression
 __all__ = ["KINDS", "Thing", "mentions", "named", "things_of"]
 
 KINDS = (
-    "project", "account", "upload", "table", "message", "audience", "split", "arm", "policy", "priority", "delivery",
-    "flow",
+    "project", "account", "upload", "table", "codes", "coupon", "message", "audience", "split", "arm", "policy",
+    "priority", "delivery", "flow",
 )  # fmt: skip
 """In the order in which one depends on the other."""
 
 _NEVER_FIELDS = frozenset(
     {"name", "span", "to_span", "expression", "text", "to", "to_text", "reach", "arms", "policies", "behind",
-     "is_friends"}
+     "is_friends", "personal", "filled_in", "capped"}
 )  # fmt: skip
 _CALLS = {"uploaded": "upload", "linked": "table", "clicked": "delivery", "opened": "delivery", "received": "delivery"}
 
@@ -54,10 +54,17 @@ def things_of(project: ir.Project) -> dict[str, dict[str, Thing]]:
 
 def _things(project: ir.Project) -> Iterator[Thing]:
     yield Thing("project", "project", fields={"timezone": project.timezone})
-    for kind, rows in (("account", project.accounts), ("upload", project.uploads), ("table", project.tables)):
+    for kind, rows in (
+        ("account", project.accounts), ("upload", project.uploads), ("table", project.tables),
+        ("codes", project.code_pools),
+    ):  # fmt: skip
         yield from (Thing(kind, row.name, fields=_fields(row)) for row in rows)
+    for coupon in project.coupons:
+        yield Thing("coupon", coupon.name, fields=_fields(coupon) | {"text": coupon.text})
     for message in project.messages:
-        yield Thing("message", message.name, fields=_fields(message) | {"text": message.text})
+        after = tuple(f"codes.{one.pool}" for one in message.fields if one.pool)
+        after += (f"coupon.{message.coupon_name}",) if message.coupon_name else ()
+        yield Thing("message", message.name, fields=_fields(message) | {"text": message.text}, after=after)
     for audience in project.audiences:
         yield Thing("audience", audience.name, audience.expression, audience.text, _fields(audience))
     for split in project.splits:
@@ -113,6 +120,8 @@ def _suffix(rule: ir.ExcludePolicy | ir.Requirement) -> str:
             return ".require"
         case ir.RequireMeasure(measure=measure):
             return f".{measure}"
+        case ir.RequireTested():
+            return ".tested"
         case ir.Quiet():
             return ".quiet"
         case ir.Cap():

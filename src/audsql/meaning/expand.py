@@ -27,7 +27,7 @@ from audsql.syntax.parse import STATEMENTS_MAX
 
 __all__ = ["Expanded", "Given", "Inputs", "NO_INPUTS", "expand", "expand_expression", "in_folders", "values_given"]
 
-_REFUSED_IN_USED = ("account", "delivery", "flow", "priority", "moved", "removed")
+_REFUSED_IN_USED = ("account", "coupon", "delivery", "flow", "priority", "moved", "removed")
 _NAMELESS = ("priority", "moved", "removed")
 
 
@@ -153,6 +153,7 @@ def in_folders(project: ir.Project, folders: Mapping[str, str]) -> ir.Project:
         uploads=tuple(replace(one, folder=folder(one.span)) for one in project.uploads),
         tables=tuple(replace(one, folder=folder(one.span)) for one in project.tables),
         messages=tuple(replace(one, folder=folder(one.span)) for one in project.messages),
+        code_pools=tuple(replace(one, folder=folder(one.span)) for one in project.code_pools),
     )
 
 

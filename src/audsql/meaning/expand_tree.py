@@ -25,8 +25,9 @@ Node = TypeVar("Node")
 NAMING_CALLS = frozenset({"uploaded", "linked", "clicked", "opened", "received"})
 # Entries that hold a value (not a word of the language, a column, or the name of a declaration).
 _VALUE_KEYS = frozenset(
-    {"file", "text", "template", "coupon", "query", "at", "from", "until", "every", "limit", "unit", "sent", "consent",
-     "fresh"}
+    {"file", "text", "template", "query", "at", "from", "until", "every", "limit", "unit", "sent", "consent", "fresh",
+     "title", "condition", "image", "barcode", "code", "discount", "cash_back", "price", "original", "lottery",
+     "winners"}
 )  # fmt: skip
 _NAME_KEYS = frozenset({"send", "account"})
 
@@ -444,7 +445,20 @@ def _entry(node: ast.Entry, room: Room) -> ast.Entry:
         value = _all_referred(value, room) if isinstance(value, tuple) else _referred(value, room)
     elif node.key.text in _VALUE_KEYS and not isinstance(value, tuple):
         value = _plain(value, room)
+    elif node.key.text == "coupon":
+        value = _coupon(value, room)
     return node if value is node.value else replace(node, value=value)
+
+
+def _coupon(value: Any, room: Room) -> Any:
+    """The coupon of a message: its id, a parameter that has it, or the name of a declared one."""
+    value = _plain(value, room)
+    return _referred(value, room) if isinstance(value, ast.Word) else value
+
+
+def _field(node: ast.Field, room: Room) -> ast.Field:
+    fallback, pool = _plain(node.fallback, room), _referred(node.pool, room)
+    return replace(node, fallback=fallback, pool=pool)
 
 
 def _rule(node: Any, room: Room) -> Any:
@@ -499,7 +513,7 @@ _HOOKS: Mapping[type, Callable[[Any, Room], Any]] = {
     ast.LatestCondition: _fill("value", "value"),
     ast.ThresholdCondition: _fill("value", "value"),
     ast.Entry: _entry,
-    ast.Field: _fill("fallback", "value"),
+    ast.Field: _field,
     ast.Verb: _named_statement,
     ast.Block: _named_statement,
     ast.Audience: _named_statement,
@@ -511,6 +525,7 @@ _HOOKS: Mapping[type, Callable[[Any, Room], Any]] = {
     ast.ExcludeRule: _rule,
     ast.RequireRule: _rule,
     ast.MeasureRule: _rule,
+    ast.TestedRule: _rule,
     ast.QuietRule: _rule,
     ast.CapRule: _rule,
     ast.Given: _given,

@@ -46,10 +46,13 @@ def with_parts(atoms: Iterable[ir.Atom]) -> tuple[ir.Atom, ...]:
 
 
 def read_from(atom: ir.Atom) -> str:
-    """The upload or table that an atom is read from itself, whatever it is made of; '' for what no file holds."""
+    """The upload or table that an atom is read from itself, whatever it is made of; `friends(ACCOUNT)` for the list of
+    friends that LINE gives; '' for what is read from nothing."""
     match atom:
         case ir.Uploaded(name) | ir.Rows(name) | ir.Linked(name) | ir.Mapped(name):
             return name
+        case ir.Followers(account):
+            return f"friends({account})"
         case _:
             return ""
 

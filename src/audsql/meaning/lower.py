@@ -6,7 +6,9 @@ to be wrong as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import field, replace
 from datetime import tzinfo
 from typing import TypeVar
@@ -15,6 +17,7 @@ from audsql.diag import Bag, Diagnostic, Label, error, has_errors
 from audsql.meaning import ir
 from audsql.meaning.calls import Meaning, Scope
 from audsql.meaning.cases import TestCase, lower_test
+from audsql.meaning.coupons import check_coupons, lower_codes
 from audsql.meaning.expand import NO_INPUTS, Expanded, Inputs, expand, expand_expression, in_folders
 from audsql.meaning.expressions import Lowered, lower
 from audsql.meaning.flows import lower_flow
@@ -23,11 +26,18 @@ from audsql.meaning.lint import check_expression
 from audsql.meaning.moves import lower_moved, lower_removed
 from audsql.meaning.names import Symbol, Symbols, declare
 from audsql.meaning.order import Circle, Ordering, order, references
-from audsql.meaning.policies import Policies, Rule, check_uses, lower_policies
+from audsql.meaning.policies import Policies, Rule, check_uses, lower_policies, moved_time
 from audsql.meaning.priority import Ranking, edges_of, lower_priorities, standing_of
 from audsql.meaning.reach import Earlier, lower_to
 from audsql.meaning.splits import lower_split
-from audsql.meaning.statements import lower_account, lower_delivery, lower_message, lower_table, lower_upload
+from audsql.meaning.statements import (
+    lower_account,
+    lower_coupon_of,
+    lower_delivery,
+    lower_message,
+    lower_table,
+    lower_upload,
+)
 from audsql.meaning.values import zone_of
 from audsql.records import dataclass
 from audsql.source import Span
@@ -79,7 +89,7 @@ def analyse(
         tables=_by_name(scope.tables),
         messages=_by_name(sources.messages),
         audiences=audiences,
-        deliveries=_deliveries(symbols, ordering, policies, rankings, scope, bag),
+        deliveries=_with_personal(_deliveries(symbols, ordering, policies, rankings, scope, bag), sources.messages),
         policies=_policy_values(policies.excludes),
         splits=_by_name(scope.splits),
         requirements=policies.requirements,
@@ -87,11 +97,69 @@ def analyse(
         flows=_flows(symbols, policies, scope, bag),
         moved=lower_moved(moved, symbols, bag),
         removed=lower_removed(_written(files, ast.Removed), moved, symbols, bag),
+        coupons=_by_name(sources.coupons),
+        code_pools=_by_name(sources.code_pools),
     )
+    check_coupons(project, symbols, bag)
     tests = _tests(files, scope, bag)
-    project = in_folders(project, expanded.folders)
+    project = in_folders(_with_moved_times(_with_capped(project)), expanded.folders)
     _check_uncalled(expanded.uncalled, scope, bag)
     return Analysis(project, tests, scope, expanded), bag.sorted()
+
+
+def _with_personal(deliveries: Sequence[ir.Delivery], messages: Mapping[str, ir.Message]) -> tuple[ir.Delivery, ...]:
+    """The deliveries, each told whether it goes to its people one by one, and with what its messages are filled in."""
+    personal = {name: message for name, message in messages.items() if message.personal}
+    return tuple(
+        replace(
+            one,
+            personal=True,
+            filled_in=_filled_in([personal[name] for name in one.messages if name in personal]),
+        )
+        if personal.keys() & {*one.messages}
+        else one
+        for one in deliveries
+    )
+
+
+def _filled_in(messages: Sequence[ir.Message]) -> str:
+    """A digest of where the values of personal messages come from, and of what stands for those that are missing."""
+    told = [
+        [message.table, *([one.name, one.type, str(one.fallback), one.pool] for one in message.fields)]
+        for message in messages
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+
+
+def _with_capped(project: ir.Project) -> ir.Project:
+    """The project, each delivery told whether a cap covers it and its people can be counted one by one."""
+    caps = [one for one in project.requirements if isinstance(one, ir.Cap)]
+    if not caps:
+        return project
+    sets = [one.expression for one in project.audiences] + [one.reach for one in project.deliveries]
+    atoms = (atom for expression in sets for atom in ir.atoms_of(expression))
+    needed = {atom.delivery for atom in atoms if isinstance(atom, ir.Clicked | ir.Opened | ir.Received)}
+    needed |= {name for one in project.priorities for name in one.deliveries}
+    deliveries = tuple(
+        replace(one, capped=any(one.name not in cap.exceptions for cap in caps) and _is_free(one, needed))
+        for one in project.deliveries
+    )
+    return replace(project, deliveries=deliveries)
+
+
+def _is_free(delivery: ir.Delivery, needed: Set[str]) -> bool:
+    """Whether nothing needs a record of it at LINE. What goes out by user ID has none in any case."""
+    return delivery.by in ("multicast", "push") or delivery.personal or delivery.name not in needed
+
+
+def _with_moved_times(project: ir.Project) -> ir.Project:
+    """The project, each delivery at the time at which quiet hours let it go."""
+    rules = [one for one in project.requirements if isinstance(one, ir.Quiet)]
+    if not any(one.over == "move" for one in rules):
+        return project
+    zone = zone_of(project.timezone)
+    moved = tuple(replace(one, at=moved_time(one, rules, zone)) for one in project.deliveries)
+    return replace(project, deliveries=moved)
 
 
 def _check_uncalled(expressions: Sequence[ast.Expression], scope: Scope, bag: Bag) -> None:
@@ -149,6 +217,8 @@ class _Sources:
 
     scope: Scope
     messages: Mapping[str, ir.Message]
+    coupons: Mapping[str, ir.Coupon]
+    code_pools: Mapping[str, ir.CodePool]
 
 
 def _sources(symbols: Symbols, zone: tzinfo, bag: Bag) -> _Sources:
@@ -162,6 +232,8 @@ def _sources(symbols: Symbols, zone: tzinfo, bag: Bag) -> _Sources:
     tables: dict[str, ir.TableSource] = {}
     messages: dict[str, ir.Message] = {}
     deliveries: dict[str, ir.Delivery] = {}
+    coupons: dict[str, ir.Coupon] = {}
+    pools: dict[str, ir.CodePool] = {}
     for name, symbol in symbols.names.items():
         block = symbol.node
         if not isinstance(block, ast.Block):
@@ -172,12 +244,16 @@ def _sources(symbols: Symbols, zone: tzinfo, bag: Bag) -> _Sources:
             tables[name] = table
         elif block.kind == "message" and (message := lower_message(block, symbols, zone, bag)):
             messages[name] = message
+        elif block.kind == "coupon" and (coupon := lower_coupon_of(block, symbols, accounts, zone, bag)):
+            coupons[name] = coupon
+        elif block.kind == "codes" and (pool := lower_codes(block, zone, bag)):
+            pools[name] = pool
         elif block.kind == "delivery" and (delivery := lower_delivery(block, symbols, accounts, zone, bag)):
             deliveries[name] = delivery
     verbs = {verb.name: verb for table in tables.values() for verb in table.verbs}
     only = next(iter(symbols.accounts)) if len(symbols.accounts) == 1 else ""
     scope = Scope(symbols, zone, only, accounts, uploads, tables, verbs, deliveries, {})
-    return _Sources(scope, messages)
+    return _Sources(scope, messages, coupons, pools)
 
 
 def _by_name(values: Mapping[str, T]) -> tuple[T, ...]:

@@ -15,7 +15,7 @@ from audsql.syntax import ast
 
 __all__ = ["lower_moved", "lower_removed"]
 
-_KINDS = ("audience", "delivery", "flow", "message", "split", "table", "upload")
+_KINDS = ("audience", "codes", "coupon", "delivery", "flow", "message", "split", "table", "upload")
 
 
 def lower_moved(nodes: Sequence[ast.Moved], symbols: Symbols, bag: Bag) -> tuple[ir.Moved, ...]:

@@ -97,7 +97,10 @@ def declare(files: Iterable[ast.File], bag: Bag) -> Symbols:
     return Symbols(names, accounts, policies, frozenset(_unread(files)))
 
 
-_KINDS = {"account", "audience", "delivery", "flow", "message", "policy", "split", "table", "test", "upload"}
+_KINDS = {
+    "account", "audience", "codes", "coupon", "delivery", "flow", "message", "policy", "split", "table", "test",
+    "upload",
+}  # fmt: skip
 
 
 def _unread(files: Iterable[ast.File]) -> Iterator[str]:

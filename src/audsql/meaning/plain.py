@@ -28,15 +28,16 @@ Plain = dict[str, Any]
 _TUPLE, _NODE, _DECIMAL, _MOMENT, _NOT, _AND, _OR, _SHARED = range(8)
 _SHAPES: tuple[type[Any], ...] = (
     atoms.Aggregate, atoms.Attribute, atoms.Before, atoms.Bucket, atoms.Clicked, atoms.ColumnCompare,
-    atoms.ColumnGiven, atoms.ColumnIn, atoms.ColumnMissing, atoms.Friends, atoms.Last, atoms.Latest, atoms.Linked,
+    atoms.ColumnGiven, atoms.ColumnIn, atoms.ColumnMissing, atoms.Followers, atoms.Friends,
+    atoms.Last, atoms.Latest, atoms.Linked,
     atoms.Lookalike, atoms.Mapped, atoms.Opened, atoms.Received, atoms.RemoteAudience, atoms.Rows, atoms.Since,
     atoms.SinceStart, atoms.Times, atoms.Uploaded,
     diag.Diagnostic, diag.Edit, diag.Fix, diag.Label,
     flow.Branch, flow.BranchArm, flow.Flow, flow.FlowStart, flow.SendStep, flow.WaitFor, flow.WaitUntil,
-    project.Account, project.Audience, project.Cap, project.Delivery, project.Every, project.ExcludePolicy,
-    project.Message, project.Moved, project.Priority, project.Project, project.Quiet, project.Removed,
-    project.RequireMeasure, project.RequireWithin, project.Split, project.SplitArm, project.TableSource,
-    project.TemplateField, project.UploadSource, project.Verb,
+    project.Account, project.Audience, project.Cap, project.CodePool, project.Coupon, project.Delivery, project.Every,
+    project.ExcludePolicy, project.Message, project.Moved, project.Priority, project.Project, project.Quiet,
+    project.Removed, project.RequireMeasure, project.RequireTested, project.RequireWithin, project.Reward,
+    project.Split, project.SplitArm, project.TableSource, project.TemplateField, project.UploadSource, project.Verb,
     source.CopySpan, source.Origin, source.Span,
 )  # fmt: skip
 _FIRST = 8

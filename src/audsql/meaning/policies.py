@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
@@ -113,6 +114,8 @@ def lower_policies(policies: Sequence[ast.Policy], scope: Scope, bag: Bag) -> Po
                     excludes.append(Rule(name, written, _lower_set(written.expression, name, scope, bag)))
                 case ast.RequireRule():
                     required.extend(_lower_require(written, name, scope, bag))
+                case ast.TestedRule():
+                    requirements.extend(_tested(written, name, scope, bag))
                 case _:
                     requirements.extend(_lower_plain(written, name, bag))
     together = (*(one.rule for one in required), *requirements)
@@ -145,6 +148,15 @@ def _lower_require(written: ast.RequireRule, policy: str, scope: Scope, bag: Bag
     text, span = expression_text(written.expression), written.expression.span
     rule = ir.RequireWithin(policy, lowered.expression, text, _exceptions(written), span)
     return (Require(rule, written.expression, lowered.uses),)
+
+
+def _tested(written: ast.TestedRule, policy: str, scope: Scope, bag: Bag) -> Sequence[ir.RequireTested]:
+    """`require tested`: where a set has that name, which of the two is meant has to be written."""
+    symbol = scope.symbols.get("tested")
+    if symbol is None:
+        return (ir.RequireTested(policy, _exceptions(written), written.span),)
+    bag.add(error("AUD0391", written.span, labels=[Label(symbol.span, "declared")], policy=policy))
+    return ()
 
 
 def _lower_plain(
@@ -194,7 +206,7 @@ def _quiet(rule: ast.QuietRule, policy: str, bag: Bag) -> ir.Quiet | None:
     if start == end:
         bag.add(error("AUD0372", hours.span, time=clock(start)))
         return None
-    return ir.Quiet(policy, start, end, _exceptions(rule), rule.span)
+    return ir.Quiet(policy, start, end, _exceptions(rule), rule.span, rule.over)
 
 
 def _cap(rule: ast.CapRule, policy: str, bag: Bag) -> ir.Cap | None:
@@ -208,7 +220,9 @@ def _cap(rule: ast.CapRule, policy: str, bag: Bag) -> ir.Cap | None:
         bag.add(error("AUD0308", rule.span, what="cap", minimum=1))
     if days < 1:
         bag.add(error("AUD0374", duration.span))
-    return ir.Cap(policy, count, days, _exceptions(rule), rule.span) if count >= 1 and days >= 1 else None
+    if count < 1 or days < 1:
+        return None
+    return ir.Cap(policy, count, days, _exceptions(rule), rule.span, rule.over)
 
 
 def _repeated_measures(policy: ast.Policy, bag: Bag) -> None:
@@ -302,8 +316,23 @@ def narrowed(written: ast.Expression, required: ast.Expression) -> str:
     return expression_text(ast.Chain((second, first), ("AND",)))
 
 
+def moved_time(delivery: ir.Delivery, rules: Sequence[ir.Quiet], zone: tzinfo) -> datetime | None:
+    """When a delivery with a time goes out: as written, or when the quiet hours that move it are over."""
+    if delivery.at is None:
+        return None
+    applied = [rule for rule in rules if delivery.name not in rule.exceptions]
+    wall = delivery.at.astimezone(zone).replace(tzinfo=None)
+    hit = quiet_hit(wall, applied)
+    if hit is None or hit.allowed is None or quiet_hit(wall, [rule for rule in applied if rule.over != "move"]):
+        return delivery.at
+    return hit.allowed.replace(tzinfo=zone)
+
+
 def check_quiet(delivery: ir.Delivery, block: ast.Block, rules: Sequence[ir.Quiet], zone: tzinfo, bag: Bag) -> None:
-    """A delivery whose time, once or every time, falls into quiet hours; the next time that is allowed is told."""
+    """A delivery whose time, once or every time, falls into quiet hours; the next time that is allowed is told.
+
+    A rule that says `move` has the delivery wait until then, if there is such a time.
+    """
     applied = [rule for rule in rules if delivery.name not in rule.exceptions]
     entry = next((entry for entry in block.entries if entry.key.text in ("at", "every")), None)
     if delivery.at is not None:
@@ -316,6 +345,10 @@ def check_quiet(delivery: ir.Delivery, block: ast.Block, rules: Sequence[ir.Quie
     hit = quiet_hit(wall, applied)
     if hit is None or entry is None:
         return
+    refusing = quiet_hit(wall, [rule for rule in applied if rule.over != "move"])
+    if refusing is None and hit.allowed is not None:
+        return
+    hit = replace(refusing or hit, allowed=hit.allowed)
     shape = "%Y-%m-%d %H:%M" if delivery.at is not None else "%H:%M"
     bag.add(
         error(

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from audsql.meaning.ir import Expression
 
 __all__ = [
-    "Account", "Audience", "Cap", "Delivery", "Every", "ExcludePolicy", "Message", "Moved", "Priority", "Project",
-    "Quiet", "Removed", "RequireMeasure", "RequireWithin", "Requirement", "Split", "SplitArm", "TableSource",
-    "TemplateField", "UploadSource", "Verb",
+    "Account", "Audience", "Cap", "CodePool", "Coupon", "Delivery", "Every", "ExcludePolicy", "Message", "Moved",
+    "Over", "Priority", "Project", "Quiet", "Removed", "RequireMeasure", "RequireTested", "RequireWithin",
+    "Requirement", "Reward", "Split", "SplitArm", "TableSource", "TemplateField", "UploadSource", "Verb",
 ]  # fmt: skip
 
 
@@ -93,17 +93,76 @@ class TableSource:
 
 @dataclass(frozen=True, slots=True)
 class TemplateField:
-    """A column of a template. `fallback` None: a person without a value cannot be sent the message."""
+    """A column of a template. `fallback` None: a person without a value cannot be sent the message.
+
+    `pool`: the name of the codes of which each person gets one of their own; then it is no column of the table,
+    its type is a string and it has no fallback. '' for a column of the table.
+    """
 
     name: str
     type: Literal["string", "number", "date"]
     fallback: Scalar | None = None
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CodePool:
+    """A file of codes, each of which is given to one person once. `column` None: no header, one code a line.
+    `folder` as of a list."""
+
+    name: str
+    file: str
+    column: str | None = None
+    description: str = ""
+    span: Span | None = field(default=None, compare=False)
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What a coupon is good for. Of a discount and of cash back one of `percent` (1 to 99) and `amount` (in the
+    account's currency) is given; of a discount that is a price, `price` with the `original` one."""
+
+    kind: Literal["discount", "cash_back", "free", "gift", "others"]
+    percent: int | None = None
+    amount: int | None = None
+    price: int | None = None
+    original: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coupon:
+    """A coupon that LINE holds for an account, valid from `start` until `end`. Texts are '' where none was given.
+    `once`: a person can use it once. `lottery_percent`: the chance to win it, of at most `winners` people."""
+
+    name: str
+    account: str
+    title: str
+    start: datetime
+    end: datetime
+    reward: Reward
+    text: str = ""
+    condition: str = ""
+    image: str = ""
+    barcode: str = ""
+    code: str = ""
+    public: bool = False
+    once: bool = True
+    lottery_percent: int | None = None
+    winners: int | None = None
+    description: str = ""
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One of `text`, `file` (a JSON file with one message object or a list of them), `template` and `coupon` (a
-    coupon's id) is given. A template's `fields` are columns of `table`. `folder` as of a list."""
+    """One of `text`, `file` (a JSON file with one message object or a list of them), `template`, `coupon` (a
+    coupon's id) and `coupon_name` (a declared coupon, whose id is known when it is sent) is given. `folder` as of
+    a list.
+
+    With `fields` it is personal: its template, or every string of its file, is filled in for each person, from
+    columns of `table` and codes of pools. `table` is None where all of its fields are codes.
+    """
 
     name: str
     text: str | None = None
@@ -115,6 +174,12 @@ class Message:
     description: str = ""
     span: Span | None = field(default=None, compare=False)
     folder: str = ""
+    coupon_name: str | None = None
+
+    @property
+    def personal(self) -> bool:
+        """Whether it is filled in for each person who gets it."""
+        return self.template is not None or bool(self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +242,8 @@ class Delivery:
 
     With `sent_request_id` it was sent elsewhere and is only referred to. `at` None and `every` None: once, at
     the first apply. `expect` is (low, high), either end may be None. `policies` names those that were subtracted.
+    `personal`: one of its messages is filled in for each person, `filled_in` a digest of what from. `capped`: a cap
+    covers it, and nothing needs its record at LINE (clicks, opens, receivers).
     """
 
     name: str
@@ -203,6 +270,9 @@ class Delivery:
     to_span: Span | None = field(default=None, compare=False)
     every: Every | None = None
     behind: tuple[str, ...] = ()
+    personal: bool = False
+    filled_in: str = ""
+    capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,29 +311,44 @@ class RequireMeasure:
 
 
 @dataclass(frozen=True, slots=True)
+class RequireTested:
+    """`require tested`: what a delivery or flow not in `exceptions` sends was sent to testers before, word for word."""
+
+    name: str
+    exceptions: tuple[str, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+
+Over = Literal["move", "refuse"]
+"""What becomes of a send that a rule stands against: it moves to when it is allowed, or is refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Quiet:
     """Nothing is sent from `start` on and before `end`, in minutes of the day in the project's zone; over
-    midnight where `end` <= `start`."""
+    midnight where `end` <= `start`. `over` None: deliveries are refused, steps of flows move."""
 
     name: str
     start_minutes: int
     end_minutes: int
     exceptions: tuple[str, ...] = ()
     span: Span | None = field(default=None, compare=False)
+    over: Over | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most `count` deliveries to a person in any `days` days."""
+    """At most `count` deliveries to a person in any `days` days. `over` as of quiet hours."""
 
     name: str
     count: int
     days: int
     exceptions: tuple[str, ...] = ()
     span: Span | None = field(default=None, compare=False)
+    over: Over | None = None
 
 
-Requirement = RequireWithin | RequireMeasure | Quiet | Cap
+Requirement = RequireWithin | RequireMeasure | RequireTested | Quiet | Cap
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +400,8 @@ class Project:
     flows: tuple[Flow, ...] = ()
     moved: tuple[Moved, ...] = ()
     removed: tuple[Removed, ...] = ()
+    coupons: tuple[Coupon, ...] = ()
+    code_pools: tuple[CodePool, ...] = ()
 
     def delivery(self, name: str) -> Delivery | None:
         return next((delivery for delivery in self.deliveries if delivery.name == name), None)

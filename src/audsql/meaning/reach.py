@@ -20,6 +20,7 @@ from audsql.meaning.policies import (
     refuse_lookalikes,
 )
 from audsql.meaning.priority import Standing, emptied_by, less_earlier
+from audsql.meaning.splits import with_followers
 from audsql.meaning.types import localise, opaque_atoms
 from audsql.meaning.words import verbs_of_tables
 from audsql.records import dataclass
@@ -92,11 +93,15 @@ def _with_sets(
     excluded = [rule.lowered.expression for rule in applied if rule.lowered.expression is not None]
     if len(excluded) < len(applied):
         return None
-    reach = ir.land(lowered.expression, *(ir.lnot(expression) for expression in excluded))
+    reach = localise(ir.land(lowered.expression, *(ir.lnot(expression) for expression in excluded)), head.account)
+    to = localise(lowered.expression, head.account)
+    if head.by in ("multicast", "push") or any(_is_template(message, scope) for message in head.messages):
+        # It goes by user ID: its friends are those whom LINE lists.
+        to, reach = with_followers(to, scope), with_followers(reach, scope)
     delivery = replace(
         head,
-        to=localise(lowered.expression, head.account),
-        reach=localise(reach, head.account),
+        to=to,
+        reach=reach,
         to_text=expression_text(written),
         is_friends=is_literally_friends(written),
         policies=tuple(sorted({rule.policy for rule in applied})),
@@ -143,11 +148,8 @@ def _check_personal(delivery: ir.Delivery, written: ast.Expression, scope: Scope
     if delivery.by in ("narrowcast", "broadcast"):
         bag.add(error("AUD1131", written.span, delivery=delivery.name, message=message, by=delivery.by))
         return
-    account = scope.accounts.get(delivery.account)
-    readable = account is not None and account.followers_readable
     atoms = ir.atoms_of(delivery.reach)
-    listed = any(atom.world == "own" for atom in atoms) or readable
-    opaque = opaque_atoms(delivery.reach) or (() if listed else atoms)
+    opaque = opaque_atoms(delivery.reach) or (() if any(atom.world == "own" for atom in atoms) else atoms)
     if opaque:
         words = algebra.atom_words(opaque[0], verbs_of_tables(scope.tables.values()))
         bag.add(error("AUD1130", written.span, delivery=delivery.name, message=message, atom=words))
@@ -156,7 +158,9 @@ def _check_personal(delivery: ir.Delivery, written: ast.Expression, scope: Scope
 def _is_template(message: str, scope: Scope) -> bool:
     symbol = scope.symbols.get(message)
     node = symbol.node if symbol else None
-    return isinstance(node, ast.Block) and any(entry.key.text == "template" for entry in node.entries)
+    if not isinstance(node, ast.Block):
+        return False
+    return bool(node.fields) or any(entry.key.text == "template" for entry in node.entries)
 
 
 def _check_listed(delivery: ir.Delivery, written: ast.Expression, scope: Scope, bag: Bag) -> None:

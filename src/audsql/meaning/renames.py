@@ -132,7 +132,7 @@ def _atom(atom: ir.Atom, renames: Renames, changed: Mapping[str, ir.Expression])
             return replace(atom, inner=ir.substitute(atom.inner, changed))
         case ir.Clicked(delivery) | ir.Opened(delivery) | ir.Received(delivery):
             return replace(atom, delivery=name("delivery", delivery))
-        case ir.Friends(account) | ir.RemoteAudience(account):
+        case ir.Friends(account) | ir.Followers(account) | ir.RemoteAudience(account):
             return replace(atom, account=name("account", account))
         case _:
             return atom

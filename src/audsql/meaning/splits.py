@@ -20,7 +20,10 @@ from audsql.source import Span
 from audsql.syntax import ast
 from audsql.syntax.text import expression_text
 
-__all__ = ["BUCKETS", "arm_bucket", "arm_of", "bucket_of", "lower_lookalike", "lower_sample", "lower_split"]
+__all__ = [
+    "BUCKETS", "arm_bucket", "arm_of", "as_friends", "bucket_of", "lower_lookalike", "lower_sample",
+    "lower_split",
+]  # fmt: skip
 
 BUCKETS = 100 * 100
 """Buckets are hundredths of a percent."""
@@ -52,7 +55,8 @@ def lower_sample(call: ast.Call, subject: Meaning | None, scope: Scope, bag: Bag
     if not _is_listable(subject.expression, "sample", "", at, scope, bag) or hundredths is None:
         return Meaning(None, kind)
     salt, label = f"sample:{seed}", expression_text(call)
-    return Meaning(ir.land(subject.expression, _share_of(salt, 0, hundredths, label)), kind)
+    listed = with_followers(subject.expression, scope)
+    return Meaning(ir.land(listed, _share_of(salt, 0, hundredths, label)), kind)
 
 
 def lower_lookalike(call: ast.Call, subject: Meaning | None, bag: Bag) -> Meaning:
@@ -135,16 +139,27 @@ def _is_listable(expression: ir.Expression, what: str, name: str, span: Span, sc
     return problem is None
 
 
+def with_followers(expression: ir.Expression, scope: Scope) -> ir.Expression:
+    """The set with its friends as a list, where the account may read them."""
+    readable = {name for name, account in scope.accounts.items() if account.followers_readable}
+    friends = (atom for atom in ir.atoms_of(expression) if isinstance(atom, ir.Friends) and atom.account in readable)
+    return ir.substitute(expression, {atom.key: ir.leaf(ir.Followers(atom.account)) for atom in friends})
+
+
+def as_friends(expression: ir.Expression) -> ir.Expression:
+    """The set with `friends` where it has them as a list: in a test, who LINE lists is who is a friend."""
+    listed = (atom for atom in ir.atoms_of(expression) if isinstance(atom, ir.Followers))
+    return ir.substitute(expression, {atom.key: ir.leaf(ir.Friends(atom.account)) for atom in listed})
+
+
 def _opaque_problem(expression: ir.Expression, what: str, name: str, span: Span, scope: Scope) -> Diagnostic | None:
-    opaque = [atom for atom in ir.atoms_of(expression) if atom.world != "own"]
+    opaque = [atom for atom in ir.atoms_of(with_followers(expression, scope)) if atom.world != "own"]
     held = next((atom for atom in opaque if not isinstance(atom, ir.Friends)), None)
     verbs = {table: source.verbs for table, source in scope.tables.items() if source.verbs}
     if held is not None:
         return error("AUD0357", span, what=what, name=name, atom=atom_words(held, verbs))
     if opaque:
-        account = scope.accounts.get(scope.account)
-        readable = account is not None and account.followers_readable
-        return error("AUD0358", span, what=what, name=name, readable=readable)
+        return error("AUD0358", span, what=what, name=name)
     if ir.evaluate(expression, frozenset()):
         return error("AUD0359", span, what=what, name=name)
     return None
@@ -166,6 +181,7 @@ def lower_split(node: ast.Split, meaning: Meaning, scope: Scope, bag: Bag) -> ir
         return None
     if salt is None or not whole:
         return None
+    expression = with_followers(expression, scope)
     arms: list[ir.SplitArm] = []
     low = 0
     for arm, weight in zip(node.arms, weights, strict=True):

@@ -11,6 +11,7 @@ from typing import Literal
 from audsql.diag import Bag, Diagnostic, Label, error
 from audsql.line.limits import AUDIENCE_COUNTRIES, MESSAGES_PER_SEND_MAX, UNIT_NAME
 from audsql.meaning import ir, values
+from audsql.meaning.coupons import coupon_word, lower_coupon
 from audsql.meaning.entries import Reader, reader
 from audsql.meaning.names import Symbol, Symbols, fix_near, nearest
 from audsql.meaning.schedule import lower_every
@@ -19,7 +20,9 @@ from audsql.meaning.types import ID_KINDS
 from audsql.source import Span
 from audsql.syntax import ast
 
-__all__ = ["lower_account", "lower_delivery", "lower_message", "lower_table", "lower_upload"]
+__all__ = [
+    "lower_account", "lower_coupon_of", "lower_delivery", "lower_message", "lower_table", "lower_upload",
+]  # fmt: skip
 
 _BY = ("auto", "narrowcast", "multicast", "broadcast", "push")
 _SENT_BY = ("narrowcast", "multicast", "broadcast", "push")
@@ -160,8 +163,15 @@ def _one_origin(entries: Reader) -> None:
         entries.bag.add(error("AUD0094", fresh.key.span, table=entries.block.name.text))
 
 
+def lower_coupon_of(
+    block: ast.Block, symbols: Symbols, accounts: Mapping[str, ir.Account], zone: tzinfo, bag: Bag
+) -> ir.Coupon | None:
+    """A coupon and whose it is."""
+    return lower_coupon(block, lambda entries: _delivery_account(entries, symbols, accounts), zone, bag)
+
+
 def lower_message(block: ast.Block, symbols: Symbols, zone: tzinfo, bag: Bag) -> ir.Message | None:
-    """A message with its one content; of a template also the table and the columns that it speaks of."""
+    """A message with its one content; of a personal one also the table and the columns that it speaks of."""
     entries = reader(block, zone, bag)
     contents = [entry for key in _CONTENTS if (entry := entries.get(key)) is not None]
     for other in contents[1:]:
@@ -170,24 +180,38 @@ def lower_message(block: ast.Block, symbols: Symbols, zone: tzinfo, bag: Bag) ->
         bag.add(error("AUD0305", other.key.span, labels=labels, message=block.name.text))
     if not contents:
         entries.require("text")
-    text, file, template, coupon = (entries.string(key) for key in _CONTENTS)
+    text, file, template = (entries.string(key) for key in _CONTENTS[:3])
+    coupon, coupon_name = _coupon(entries, symbols)
     table = _declared(entries, "table", symbols)
     if table is not None and not _may_hold_user_ids(symbols.get(table)):
         entries.fail()
         bag.add(_no_user_ids(entries, table, symbols))
-    fields = _fields(entries)
-    if block.fields or "table" in entries.entries:
+    fields = _fields(entries, symbols)
+    if (block.fields or "table" in entries.entries) and "file" not in entries.entries:
         entries.require("template")
     written = entries.get("template")
-    if written is not None:
+    if any(field.pool is None for field in block.fields) or (written is not None and not block.fields):
         entries.require("table")
-        if isinstance(written.value, ast.Text) and template is not None:
-            sound = check_template(block.name.text, written.value, written, block.fields, fields, bag)
-            entries.broken = entries.broken or not sound
+    if "table" in entries.entries and not block.fields and written is None:
+        entries.fail()
+        bag.add(error("AUD0397", entries.entries["table"].key.span, message=block.name.text))
+    if written is not None and isinstance(written.value, ast.Text) and template is not None:
+        sound = check_template(block.name.text, written.value, written, block.fields, fields, bag)
+        entries.broken = entries.broken or not sound
     if entries.broken:
         return None
     name, description, span = block.name.text, block.description, block.name.span
-    return ir.Message(name, text, file, template, coupon, table, fields, description, span)
+    return ir.Message(
+        name, text, file, template, coupon, table, fields, description, span, coupon_name=coupon_name
+    )  # fmt: skip
+
+
+def _coupon(entries: Reader, symbols: Symbols) -> tuple[str | None, str | None]:
+    """The id of a message's coupon, or the name of a declared one."""
+    entry = entries.get("coupon")
+    if entry is None or not coupon_word(entry.value):
+        return entries.string("coupon"), None
+    return None, _declared(entries, "coupon", symbols)
 
 
 def _may_hold_user_ids(symbol: Symbol | None) -> bool:
@@ -210,20 +234,25 @@ def _declared(entries: Reader, key: str, symbols: Symbols) -> str | None:
     name, entry = entries.word(key), entries.get(key)
     if name is None or entry is None:
         return None
-    symbol, span = symbols.get(name), getattr(entry.value, "span", entry.span)
-    if symbol is not None and (symbol.kind == key or symbol.broken):
+    return _of_kind(entries, name, getattr(entry.value, "span", entry.span), key, symbols)
+
+
+def _of_kind(entries: Reader, name: str, span: Span, kind: str, symbols: Symbols) -> str | None:
+    """The name where a statement of the kind declares it, else it is told."""
+    symbol = symbols.get(name)
+    if symbol is not None and (symbol.kind == kind or symbol.broken):
         return name
     entries.fail()
     if symbol is not None:
         labels = [Label(symbol.span, "declared")]
-        entries.bag.add(error("AUD0204", span, labels=labels, name=name, kind=symbol.kind, wanted=key))
-    elif not symbols.may_be_unread(key):
-        near = nearest(name, symbols.of_kind(key))
-        entries.bag.add(error("AUD0207", span, fixes=fix_near(span, near), name=name, wanted=key, near=near))
+        entries.bag.add(error("AUD0204", span, labels=labels, name=name, kind=symbol.kind, wanted=kind))
+    elif not symbols.may_be_unread(kind):
+        near = nearest(name, symbols.of_kind(kind))
+        entries.bag.add(error("AUD0207", span, fixes=fix_near(span, near), name=name, wanted=kind, near=near))
     return None
 
 
-def _fields(entries: Reader) -> tuple[ir.TemplateField, ...]:
+def _fields(entries: Reader, symbols: Symbols) -> tuple[ir.TemplateField, ...]:
     """The columns of a template in the order written, each once, with fallbacks of their types."""
     found: dict[str, ir.TemplateField] = {}
     for field in entries.block.fields:
@@ -233,6 +262,12 @@ def _fields(entries: Reader) -> tuple[ir.TemplateField, ...]:
             first = next(other for other in entries.block.fields if other.name.text == name)
             labels = [Label(first.name.span, "first")]
             entries.bag.add(error("AUD0302", field.name.span, labels=labels, entry=name))
+        elif field.pool is not None:
+            pool = _of_kind(entries, field.pool.text, field.pool.span, "codes", symbols)
+            if pool is None:
+                continue
+            found[name] = ir.TemplateField(name, "string", None, pool)
+            continue
         elif kind is None:
             written, choices = str(field.type), _FIELD_TYPES
             entries.bag.add(error("AUD0307", field.span, entry=name, value=written, near=None, choices=choices))

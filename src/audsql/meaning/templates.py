@@ -23,7 +23,10 @@ from audsql.records import dataclass
 from audsql.source import Span
 from audsql.syntax import ast
 
-__all__ = ["FILTERS", "Filter", "check_template"]
+__all__ = [
+    "COMPARISONS", "FILTERS", "OPENING", "TEMPLATE_DEPTH_MAX", "TRUNCATE_LENGTH_MIN", "FieldType", "Filter", "Token",
+    "check_template", "check_texts", "literal_text", "tokens",
+]  # fmt: skip
 
 FieldType = Literal["string", "number", "date"]
 
@@ -52,12 +55,13 @@ FILTERS: tuple[Filter, ...] = (
 )
 TEMPLATE_DEPTH_MAX = 50
 _FILTERS = {one.name: one for one in FILTERS}
-_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None"})
-_TRUNCATE_LEEWAY = 5  # Jinja2 cuts only what is longer than the length by more than this
+TRUNCATE_LENGTH_MIN = 3  # that of the three points which it puts at the end
+TRUNCATE_LEEWAY = 5  # Jinja2 cuts only what is longer than the length by more than this
 _FOUND_CHARACTERS_MAX = 40
 
-_OPENING = re.compile(r"\{[{%#]")
+OPENING = re.compile(r"\{[{%#]")
 _TOKEN = re.compile(
     r"""\s*(?:(?P<close>-?(?:\}\}|%\}))|(?P<number>-?[0-9]+(?:\.[0-9]+)?)|(?P<name>[^\W\d]\w*)
     |(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<sign>==|!=|<=|>=|[<>|(),])|(?P<other>\S)|(?P<end>\Z))""",
@@ -66,7 +70,7 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class Token:
     kind: str
     text: str
     start: int
@@ -80,7 +84,7 @@ _Amounts = tuple[int, int]
 class _If:
     """An open `{% if %}`: what stood before it, the longest arm so far, and whether the last arm has begun."""
 
-    token: _Token
+    token: Token
     before: _Amounts
     longest: _Amounts = (0, 0)
     last: bool = False
@@ -92,7 +96,7 @@ class _Reading:
 
     message: str
     written: ast.Text
-    entry: ast.Entry
+    entry: ast.Entry | None
     types: Mapping[str, FieldType | None]
     fallbacks: Mapping[str, ir.Scalar | None]
     bag: Bag
@@ -137,9 +141,41 @@ def check_template(
     return not any(item.severity == "error" for item in bag.items[told:])
 
 
+def check_texts(
+    message: str, texts: Sequence[tuple[str, str]], span: Span, fields: Sequence[ir.TemplateField], bag: Bag
+) -> bool:
+    """The same of the strings of a message's file, (path, text), of a message that is declared at `span`; a column is
+    used where one of them does. Their length is that of LINE's fields (`audsql.line.messages`)."""
+    types: dict[str, FieldType | None] = {one.name: one.type for one in fields}
+    used: set[str] = set()
+    told = len(bag.items)
+    for path, text in texts:
+        reading = _Reading(f"{message} {path}".rstrip(), ast.Text(text, span), None, types, {}, bag, used)
+        try:
+            _read(reading)
+        except _Refused as refused:
+            bag.add(refused.diagnostic)
+    if used <= types.keys():
+        for one in fields:
+            if one.name not in used:
+                bag.add(warning("AUD1126", span, message=message, name=one.name))
+    return not any(item.severity == "error" for item in bag.items[told:])
+
+
+def literal_text(token: Token) -> str | None:
+    """What a text in quotes stands for, with Jinja2's escapes; None where one of them is none, or gives half a
+    character."""
+    try:
+        text = token.text[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
+        text.encode("utf-8")
+    except UnicodeError:
+        return None
+    return None if "\0" in text else text
+
+
 def _read(reading: _Reading) -> None:
     text, at = reading.written.text, 0
-    while opening := _OPENING.search(text, at):
+    while opening := OPENING.search(text, at):
         _literal(reading, text[at : opening.start()])
         at = _tag(reading, opening)
     _literal(reading, text[at:])
@@ -153,23 +189,23 @@ def _tag(reading: _Reading, opening: re.Match[str]) -> int:
     if kind == "{#":
         end = text.find("#}", opening.end())
         if end < 0:
-            raise _unreadable(reading, _Token("end", "{#", opening.start()))
+            raise _unreadable(reading, Token("end", "{#", opening.start()))
         return end + 2
     begin = opening.end() + text.startswith("-", opening.end())
-    tokens = list(_tokens(text, begin))
-    last, close = tokens.pop(), "}}" if kind == "{{" else "%}"
+    found = list(tokens(text, begin))
+    last, close = found.pop(), "}}" if kind == "{{" else "%}"
     if last.kind != "close" or not last.text.endswith(close):
-        raise _unreadable(reading, _Token("end", kind, opening.start()))
-    cursor = _Cursor(reading, tokens, last)
+        raise _unreadable(reading, Token("end", kind, opening.start()))
+    cursor = _Cursor(reading, found, last)
     (_output if kind == "{{" else _statement)(cursor)
     return last.start + len(last.text)
 
 
-def _tokens(text: str, at: int) -> Iterator[_Token]:
+def tokens(text: str, at: int) -> Iterator[Token]:
     """The tokens up to the next closing, or to the end."""
     for match in _TOKEN.finditer(text, at):
         kind = str(match.lastgroup)
-        yield _Token(kind, match[kind], match.start(kind))
+        yield Token(kind, match[kind], match.start(kind))
         if kind == "close":
             return
 
@@ -182,14 +218,14 @@ class _Cursor:
     """The tokens of one tag, read from left to right; `last` is what closes it."""
 
     reading: _Reading
-    tokens: Sequence[_Token]
-    last: _Token
+    tokens: Sequence[Token]
+    last: Token
     index: int = 0
 
-    def peek(self) -> _Token:
+    def peek(self) -> Token:
         return self.tokens[self.index] if self.index < len(self.tokens) else self.last
 
-    def next(self) -> _Token:
+    def next(self) -> Token:
         token = self.peek()
         self.index += 1
         return token
@@ -231,17 +267,19 @@ def _filter(cursor: _Cursor, kind: FieldType | None, length: int) -> int:
         for argument, one in zip(arguments, wanted, strict=False)
     )
     whole = token.text == "default" or all("." not in one.text for one in arguments if one.kind == "number")
+    if token.text == "truncate" and fits and whole:
+        fits = int(arguments[0].text) >= TRUNCATE_LENGTH_MIN
     if (kind is not None and kind not in known.columns) or not fits or not whole:
         raise _Refused(
             error("AUD1124", _place(reading, token), message=reading.message, line=_line(reading, token),
                   column=_column_number(reading, token), filter=token.text, type=kind, example=known.example)
         )  # fmt: skip
     if token.text == "truncate":
-        return min(length, max(0, int(arguments[0].text)) + _TRUNCATE_LEEWAY)
+        return min(length, max(0, int(arguments[0].text)) + TRUNCATE_LEEWAY)
     return max(length, len(arguments[0].text.strip("\"'"))) if token.text == "default" else length
 
 
-def _arguments(cursor: _Cursor) -> Iterator[_Token]:
+def _arguments(cursor: _Cursor) -> Iterator[Token]:
     """The literals in the parentheses behind a filter; nothing where there are none."""
     if cursor.peek().text != "(":
         return
@@ -249,6 +287,7 @@ def _arguments(cursor: _Cursor) -> Iterator[_Token]:
     while (token := cursor.next()).text != ")":
         if token.kind not in ("text", "number"):
             raise _refused(cursor.reading, token)
+        _escapes(cursor.reading, token)
         yield token
         if cursor.peek().text == ",":
             cursor.next()
@@ -308,7 +347,7 @@ def _term(cursor: _Cursor) -> None:
     first = cursor.next()
     left = _operand(cursor.reading, first)
     sign = cursor.peek()
-    if sign.text not in _COMPARISONS:
+    if sign.text not in COMPARISONS:
         if first.kind != "name":
             raise _refused(cursor.reading, first)
         return
@@ -327,13 +366,19 @@ def _term(cursor: _Cursor) -> None:
         )  # fmt: skip
 
 
-def _operand(reading: _Reading, token: _Token) -> FieldType | None:
+def _operand(reading: _Reading, token: Token) -> FieldType | None:
     if token.kind in ("text", "number"):
+        _escapes(reading, token)
         return "string" if token.kind == "text" else "number"
     return _column(reading, token)[1]
 
 
-def _column(reading: _Reading, token: _Token) -> tuple[str, FieldType | None]:
+def _escapes(reading: _Reading, token: Token) -> None:
+    if token.kind == "text" and literal_text(token) is None:
+        raise _unreadable(reading, token)
+
+
+def _column(reading: _Reading, token: Token) -> tuple[str, FieldType | None]:
     """The column that a name stands for, with its type; one that is not declared is told."""
     name = unicodedata.normalize("NFC", token.text)
     if token.kind != "name":
@@ -342,41 +387,46 @@ def _column(reading: _Reading, token: _Token) -> tuple[str, FieldType | None]:
         raise _beyond(reading, token)
     if name not in reading.types and name not in reading.used:
         near = nearest(name, reading.types)
-        end = reading.entry.span.end
-        add = Fix(
-            (Edit(replace(reading.entry.span, start=end, end=end), f"  column {written(name)}: string"),), False, "add"
-        )
         reading.bag.add(
-            error("AUD1125", _place(reading, token), fixes=[add], message=reading.message,
+            error("AUD1125", _place(reading, token), fixes=_added(reading, name), message=reading.message,
                   line=_line(reading, token), column=_column_number(reading, token), name=name, near=near)
         )  # fmt: skip
     reading.used.add(name)
     return name, reading.types.get(name)
 
 
+def _added(reading: _Reading, name: str) -> list[Fix]:
+    """The column declared behind the template; nothing for what stands in a file."""
+    if reading.entry is None:
+        return []
+    end = reading.entry.span.end
+    edit = Edit(replace(reading.entry.span, start=end, end=end), f"  column {written(name)}: string")
+    return [Fix((edit,), False, "add")]
+
+
 # --- what is wrong ----------------------------------------------------------------------------------
 
 
-def _line(reading: _Reading, token: _Token) -> int:
+def _line(reading: _Reading, token: Token) -> int:
     """The line in the template's own text, from 1."""
     return reading.written.text.count("\n", 0, token.start) + 1
 
 
-def _column_number(reading: _Reading, token: _Token) -> int:
+def _column_number(reading: _Reading, token: Token) -> int:
     """The column in that line, from 1, in code points."""
     return token.start - reading.written.text.rfind("\n", 0, token.start)
 
 
-def _place(reading: _Reading, token: _Token) -> Span:
+def _place(reading: _Reading, token: Token) -> Span:
     """Where the token stands; the whole text where escapes moved its characters."""
     span, text = reading.written.span, reading.written.text
-    if span.end - span.start != len(text) + 2:
+    if reading.entry is None or span.end - span.start != len(text) + 2:
         return span
     start = span.start + 1 + token.start
     return replace(span, start=start, end=start + max(1, len(token.text)))
 
 
-def _refused(reading: _Reading, token: _Token) -> _Refused:
+def _refused(reading: _Reading, token: Token) -> _Refused:
     """A token that no rule takes: of Jinja2 that is not legal here, or of nothing at all."""
     jinja = token.text in ("(", "[", "{", ".", "+", "-", "*", "/", "%", "~", "=") or (
         token.kind == "name" and token.text in _WORDS
@@ -384,7 +434,7 @@ def _refused(reading: _Reading, token: _Token) -> _Refused:
     return _beyond(reading, token) if jinja else _unreadable(reading, token)
 
 
-def _beyond(reading: _Reading, token: _Token) -> _Refused:
+def _beyond(reading: _Reading, token: Token) -> _Refused:
     found = token.text[:_FOUND_CHARACTERS_MAX]
     return _Refused(
         error("AUD1122", _place(reading, token), message=reading.message, line=_line(reading, token),
@@ -392,7 +442,7 @@ def _beyond(reading: _Reading, token: _Token) -> _Refused:
     )  # fmt: skip
 
 
-def _unreadable(reading: _Reading, token: _Token) -> _Refused:
+def _unreadable(reading: _Reading, token: Token) -> _Refused:
     found = token.text[:_FOUND_CHARACTERS_MAX]
     return _Refused(
         error("AUD1121", _place(reading, token), message=reading.message, line=_line(reading, token),

@@ -212,7 +212,7 @@ def atom_words(atom: ir.Atom, verbs: Verbs = _NO_VERBS) -> str:
             return _rows_words(atom, verbs)
         case ir.Linked(table):
             return f"linked({name_words(table)})"
-        case ir.Friends():
+        case ir.Friends() | ir.Followers():
             return "friends"
         case ir.Clicked(delivery, url):
             return f"clicked({name_words(delivery)}{'' if url is None else ', ' + escaped(url)})"

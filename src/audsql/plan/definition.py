@@ -7,7 +7,7 @@ comes, and whether one that was sent has been edited since.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from audsql.compile.program import (
@@ -35,14 +35,20 @@ from audsql.meaning.ir import Delivery
 from audsql.plan.document import digest_of
 
 __all__ = [
+    "EVERY",
     "accepted_definitions",
     "content_digest",
     "definition",
     "definition_digest",
     "filter_document",
+    "occurrence_at",
     "occurrence_time",
     "recipient_document",
 ]
+
+
+EVERY = "every"
+"""In place of the time: the repetition itself, whose times are occurrences of their own."""
 
 
 def recipient_document(tree: Recipient | None) -> Any:
@@ -100,10 +106,16 @@ def _send_document(send: Send) -> dict[str, Any]:
 
 
 def occurrence_time(delivery: Delivery) -> str:
-    """The scheduled time that identifies the occurrence, in UTC; `once` where none is written."""
-    if delivery.at is None:
-        return "once"
-    return delivery.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The scheduled time that identifies the occurrence, in UTC; `once` where none is written, `every` of what is
+    repeated."""
+    if delivery.every is not None:
+        return EVERY
+    return "once" if delivery.at is None else occurrence_at(delivery.at)
+
+
+def occurrence_at(instant: datetime) -> str:
+    """The identity of an occurrence of this scheduled time."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def definition(delivery: Delivery, compiled: CompiledDelivery, messages: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -122,6 +134,7 @@ def definition(delivery: Delivery, compiled: CompiledDelivery, messages: Mapping
         "unit": delivery.unit,
         "allow_shortfall": delivery.allow_shortfall,
         **({"every": repr(delivery.every)} if delivery.every is not None else {}),
+        **({"filled_in": delivery.filled_in} if delivery.filled_in else {}),
     }
 
 

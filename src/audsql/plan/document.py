@@ -16,7 +16,7 @@ from audsql.diag import Diagnostic, error
 __all__ = ["FORMAT_VERSION", "Document", "canonical", "digest_of", "parse_plan", "sealed"]
 
 Document = dict[str, Any]
-FORMAT_VERSION = "1.4"
+FORMAT_VERSION = "1.5"
 _PLAN_BYTES_MAX = 64 * 1024 * 1024
 
 

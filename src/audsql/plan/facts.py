@@ -110,6 +110,16 @@ class PartFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CapFacts:
+    """What caps do to a delivery, each as its policy, count and days. `left_out`: how many of its people one leaves
+    out. `unsure`: the deliveries before it of which LINE alone knows who got them and whose receivers it cannot leave
+    out; none where those are listed people."""
+
+    left_out: tuple[tuple[str, int, int, int], ...] = ()
+    unsure: tuple[tuple[str, int, int, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Losses:
     """From the ids that were given to LINE user IDs: `given` ids of another kind, `without_user_id` of them linked to
     none; both None where nothing was mapped. `user_ids` of the set before policies, `friends` of these, None where

@@ -26,11 +26,14 @@ from audsql.plan.behind import has_minimum
 from audsql.plan.drift import other_states
 from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts
 from audsql.plan.feasibility import FEASIBILITY
+from audsql.plan.flow_guards import FLOW_GUARDS
 from audsql.plan.history import HISTORY, changed_splits
 from audsql.plan.plan import Desired, PlanInputs, Wanted, request_id_of
 from audsql.plan.policies import POLICIES
+from audsql.plan.repeated import times_that_need_a_person, turns_this_month
 from audsql.plan.tags import Tag, parse_tag
-from audsql.plan.timeline import quota_month
+from audsql.plan.tested import coupons, untested
+from audsql.plan.timeline import quota_month, quota_month_end
 from audsql.source import Span
 
 __all__ = ["GUARDS", "check", "is_accepted"]
@@ -43,19 +46,28 @@ def check(
     aim: Desired,
     accepted_shrunk: frozenset[str] = frozenset(),
     accepted_policies: frozenset[str] = frozenset(),
+    accepted_restarts: frozenset[str] = frozenset(),
 ) -> tuple[Diagnostic, ...]:
-    """All verdicts, in the order of GUARDS, without those that a person accepted: lists that shrank, and
-    policies whose demands of sizes and fresh data are not met."""
+    """All verdicts, in the order of GUARDS, without those that a person accepted: lists that shrank, policies
+    whose demands of sizes and fresh data are not met, and flows that begin anew though LINE knows their sends."""
     verdicts = [verdict for guard in GUARDS for verdict in guard(inputs, aim)]
     return tuple(
         verdict
         for verdict in verdicts
-        if not is_accepted(verdict.code, dict(verdict.facts), accepted_shrunk, accepted_policies)
+        if not is_accepted(verdict.code, dict(verdict.facts), accepted_shrunk, accepted_policies, accepted_restarts)
     )
 
 
-def is_accepted(code: str, facts: Mapping[str, Any], shrunk: frozenset[str], policies: frozenset[str]) -> bool:
+def is_accepted(
+    code: str,
+    facts: Mapping[str, Any],
+    shrunk: frozenset[str],
+    policies: frozenset[str],
+    restarts: frozenset[str] = frozenset(),
+) -> bool:
     """Whether a person took the responsibility for this verdict."""
+    if code in ("AUD0775", "AUD0779"):
+        return str(facts["flow"]) in restarts
     if code in ("AUD0703", "AUD0741"):
         return str(facts["name"]) in shrunk
     return code in _OF_A_POLICY and str(facts["policy"]) in policies
@@ -71,6 +83,10 @@ def needs_a_person(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
         if one.verdict.action == "attention":
             state = one.verdict.known.state if one.verdict.known else "missed"
             yield warning("AUD0700", one.delivery.span, delivery=one.delivery.name, state=state)
+    spans = {one.delivery.name: one.delivery.span for one in aim.wanted}
+    for name, known in times_that_need_a_person(inputs.project, inputs.occurrences):
+        if name in spans:
+            yield warning("AUD0700", spans[name], delivery=name, state=known.state)
 
 
 def edited_after_sending(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
@@ -78,6 +94,9 @@ def edited_after_sending(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnosti
     for one in aim.wanted:
         if one.verdict.action == "edited" and one.delivery.name not in explained:
             known = one.verdict.known
+            if known is not None and known.label:
+                yield error("AUD0790", one.delivery.span, delivery=one.delivery.name, label=known.label)
+                continue
             yield error(
                 "AUD0708", one.delivery.span, delivery=one.delivery.name, scheduled=known.scheduled if known else ""
             )
@@ -89,6 +108,15 @@ def already_past(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
             at = one.delivery.at.isoformat(timespec="minutes")
             now = inputs.facts.now.astimezone(one.delivery.at.tzinfo).isoformat(timespec="minutes")
             yield error("AUD0707", one.delivery.span, delivery=one.delivery.name, at=at, now=now)
+
+
+def no_time_left(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """A repetition that nobody approved while it had times to come."""
+    for one in aim.wanted:
+        if one.verdict.action == "past" and one.delivery.every is not None:
+            end = one.delivery.every.end
+            until = end.isoformat(timespec="minutes") if end else None
+            yield error("AUD0791", one.delivery.span, delivery=one.delivery.name, until=until)
 
 
 def lost_state(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
@@ -181,9 +209,11 @@ def quota(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
     for account, remote in sorted(inputs.facts.remotes.items()):
         sizes = [
             inputs.facts.deliveries[one.delivery.name].size
-            for one in _active(aim)
-            if one.delivery.account == account and one.delivery.name in inputs.facts.deliveries
+            for one in aim.wanted
+            if (one.active or one.comes_again) and one.delivery.account == account
+            if one.delivery.name in inputs.facts.deliveries
             if quota_month(max(one.delivery.at or now, now)) == quota_month(now)
+            for _ in range(_times(one, inputs))
         ]
         if remote.quota_remaining is None or not sizes:
             continue
@@ -194,6 +224,14 @@ def quota(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
             yield error("AUD0704", None, account=account, low=low, remaining=remote.quota_remaining)
         elif high is None or high > remote.quota_remaining:
             yield warning("AUD0705", None, account=account, high=high, remaining=remote.quota_remaining)
+
+
+def _times(one: Wanted, inputs: PlanInputs) -> int:
+    """How often it is sent in what is left of this month."""
+    if one.delivery.every is None:
+        return 1
+    now = inputs.facts.now
+    return turns_this_month(one.delivery.every, inputs.project.timezone, now, quota_month_end(now))
 
 
 def small_parts(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
@@ -371,6 +409,7 @@ GUARDS = (
     needs_a_person,
     edited_after_sending,
     already_past,
+    no_time_left,
     lost_state,
     leaves_no_mark,
     other_state,
@@ -390,4 +429,7 @@ GUARDS = (
     *FEASIBILITY,
     *POLICIES,
     *HISTORY,
+    *FLOW_GUARDS,
+    untested,
+    coupons,
 )

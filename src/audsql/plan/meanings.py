@@ -44,7 +44,8 @@ _SHAPES: dict[str, type[Any]] = {
     for shape in (
         atoms.ColumnCompare, atoms.ColumnIn, atoms.ColumnMissing, atoms.ColumnGiven, atoms.Last, atoms.Since,
         atoms.SinceStart, atoms.Before, atoms.Times, atoms.Aggregate, atoms.Latest, atoms.Uploaded, atoms.Rows,
-        atoms.Linked, atoms.Mapped, atoms.Bucket, atoms.Lookalike, atoms.Friends, atoms.Clicked, atoms.Opened,
+        atoms.Linked, atoms.Mapped, atoms.Bucket, atoms.Lookalike, atoms.Friends, atoms.Followers,
+        atoms.Clicked, atoms.Opened,
         atoms.Received, atoms.RemoteAudience, atoms.Attribute,
     )
 }  # fmt: skip

@@ -31,7 +31,8 @@ class Known:
 
     `name` is the delivery's name when it was approved, which is the occurrence's for good; `approved_at` when
     that was. `content` is the digest of its messages, `reach` the document of its set (plan.meanings), `buckets`
-    and `splits` the shares that it used; they are empty for what an earlier version approved."""
+    and `splits` the shares that it used; they are empty for what an earlier version approved. `label`: of a
+    repetition, the time of the wall clock that this stands for; `rule`: of the repetition itself (plan.repeated)."""
 
     scheduled: str
     state: str
@@ -46,6 +47,8 @@ class Known:
     reach: Sequence[Any] = ()
     buckets: tuple[tuple[str, int, int], ...] = ()
     splits: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    rule: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def begun(self) -> bool:

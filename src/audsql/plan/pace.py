@@ -81,7 +81,7 @@ def pace_document(changes: Sequence[dict[str, Any]], deliveries: Sequence[dict[s
     for one in coming:
         for send in one["sends"]:
             narrowcasts[one["account"]] += send["kind"] == "narrowcast"
-            multicasts[one["account"]] += _multicasts(one) if send["kind"] == "multicast" else 0
+            multicasts[one["account"]] += _multicasts(one) if send["kind"] in ("multicast", "listed") else 0
     waits = [seconds for account in sorted({one["account"] for one in changes}) for seconds in _waits(changes, account)]
     waits += [seconds_until(count, "narrowcast") for count in narrowcasts.values()]
     waits += [seconds_until(count, "multicast") for count in multicasts.values()]

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from audsql.compile.program import CompiledDelivery, LineAudience, Narrowcast, Program
-from audsql.data.engine import LinkageLoss
 from audsql.diag import Diagnostic
 from audsql.line.limits import AUDIENCE_LIFETIME_DAYS, LIMITS_VERSION
 from audsql.meaning.ir import Delivery, Expression, Project
@@ -27,6 +26,7 @@ from audsql.plan.audiences import (
 from audsql.plan.behind import Receivers
 from audsql.plan.bound import whole_bound
 from audsql.plan.changes import changes_document
+from audsql.plan.coupons import CouponInputs, coupons_document, with_coupons
 from audsql.plan.definition import (
     accepted_definitions,
     content_digest,
@@ -38,12 +38,22 @@ from audsql.plan.definition import (
 from audsql.plan.document import FORMAT_VERSION, Document, digest_of, sealed
 from audsql.plan.drift import Drift, Expected, Record, drift_of
 from audsql.plan.edges import EDGES_MAX, edge_rows, edges_of
-from audsql.plan.facts import Facts, RemoteFacts
+from audsql.plan.facts import CapFacts, Facts, RemoteFacts
+from audsql.plan.flows import FlowInputs, flow_messages, flows_document, with_flows
+from audsql.plan.listed import audience_document, linkage_document, source_document
 from audsql.plan.occurrence import Known, Verdict, judge, not_after
 from audsql.plan.pace import pace_document
+from audsql.plan.personal import PersonalInputs
 from audsql.plan.quiet import quiets_of, window_end, window_start
+from audsql.plan.repeated import (
+    judge_repeated,
+    repeats_document,
+    times_that_need_a_person,
+    times_that_stay,
+    turns_this_month,
+)
 from audsql.plan.review import messages_document, review_digest
-from audsql.plan.timeline import later_quota, quota_month, timeline, turn_rows
+from audsql.plan.timeline import later_quota, quota_month, quota_month_end, timeline, turn_rows
 from audsql.records import dataclass
 
 __all__ = [
@@ -64,6 +74,7 @@ PLAN_VALID_HOURS = 24
 
 # Deliveries in these states still need their audiences.
 _ACTIVE = ("send", "schedule", "update", "keep", "resume")
+_TO_APPROVE = ("schedule", "update")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,10 @@ class PlanInputs:
     specs, by name; `removed`: those that a person has given up, and what becomes of the uploads. `overlaps`: of
     `plan.overlaps.overlaps_document`. `records` and `line_counts`: what LINE's inventory is held against.
     `receivers`: of the deliveries that were begun, by name.
-    `paused`: what a person stopped, `delivery` None for everything."""
+    `caps`: what they do to each delivery that is to be sent, where that was counted.
+    `paused`: what a person stopped, `delivery` None for everything. `only`: the deliveries that this plan is about,
+    None for all. `flows`: what is known of flows and their people. `tested`: digests of the words that testers were
+    sent. `coupons`, `personal`: what is known of coupons and of personal messages."""
 
     project: Project
     program: Program
@@ -104,10 +118,16 @@ class PlanInputs:
     removed: Sequence[Document] = ()
     receivers: Mapping[str, Receivers] = field(default_factory=dict)
     paused: Sequence[Document] = ()
+    caps: Mapping[str, CapFacts] = field(default_factory=dict)
     records: Sequence[Record] = ()
     line_counts: Mapping[str, int] = field(default_factory=dict)
+    only: frozenset[str] | None = None
     overlaps: Document = field(default_factory=lambda: {"listed": [], "more": 0, "apart_for_now": 0})
     yen_per_message: Mapping[str, str] = field(default_factory=dict)
+    flows: FlowInputs = field(default_factory=FlowInputs)
+    tested: frozenset[str] = frozenset()
+    coupons: CouponInputs = field(default_factory=CouponInputs)
+    personal: PersonalInputs = field(default_factory=PersonalInputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +141,24 @@ class Wanted:
 
     @property
     def active(self) -> bool:
-        return self.verdict.action in _ACTIVE
+        """Whether this plan has something to do about it, or waits to: of a repetition, only its approval."""
+        return self.verdict.action in (_TO_APPROVE if self.delivery.every is not None else _ACTIVE)
+
+    @property
+    def comes_again(self) -> bool:
+        """Whether it is a repetition that has times to come."""
+        return self.delivery.every is not None and self.verdict.action in (*_TO_APPROVE, "keep", "edited")
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """`needed_until`: the latest end of a window that needs a key; `needed_by`: the deliveries' names."""
+    """`needed_until`: the latest end of a window that needs a key; `needed_by`: the deliveries' names. `kept`: the
+    names of the repetitions that will need a key again, whose audiences nothing is done about until then."""
 
     wanted: tuple[Wanted, ...]
     needed_until: Mapping[str, datetime]
     needed_by: Mapping[str, tuple[str, ...]]
+    kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def desired(
@@ -140,27 +168,41 @@ def desired(
     messages: Mapping[str, Sequence[Any]],
     occurrences: Mapping[str, tuple[Known, ...]],
     now: datetime,
+    only: frozenset[str] | None = None,
 ) -> Desired:
-    """Which deliveries still have something to do, and which audiences they need until when."""
+    """Which deliveries still have something to do, and which audiences they need until when; of these `only`."""
     compiled = {one.name: one for one in program.deliveries}
     wanted = []
     for delivery in project.deliveries:
-        if delivery.sent_request_id is None and delivery.name in compiled:
+        if delivery.sent_request_id is None and delivery.name in compiled and (only is None or delivery.name in only):
             accepted = accepted_definitions(delivery, compiled[delivery.name], messages)
             digest = accepted[0]
             known = tuple(_as_now(one, project, delivery.name, accepted) for one in occurrences.get(delivery.name, ()))
-            verdict = judge(occurrence_time(delivery), delivery.at, digest, known, now)
+            if delivery.every is not None:
+                verdict = judge_repeated(delivery, project.timezone, digest, known, now)
+            else:
+                verdict = judge(occurrence_time(delivery), delivery.at, digest, known, now)
             form = bound.get(delivery.name, compiled[delivery.name])
             wanted.append(Wanted(delivery, form, digest, verdict))
     until: dict[str, datetime] = {}
     by: dict[str, list[str]] = {}
     for one in wanted:
-        if one.active:
+        if one.active and one.delivery.every is None:
             end = live_until(not_after(max(one.delivery.at, now) if one.delivery.at else now), now)
             for key in (*one.compiled.uploads, *one.compiled.audiences):
                 until[key] = max(until.get(key, end), end)
                 by.setdefault(key, []).append(one.delivery.name)
-    return Desired(tuple(wanted), until, {key: tuple(sorted(names)) for key, names in by.items()})
+    return Desired(tuple(wanted), until, {key: tuple(sorted(names)) for key, names in by.items()}, _kept(wanted))
+
+
+def _kept(wanted: Sequence[Wanted]) -> dict[str, tuple[str, ...]]:
+    """The audiences of what is repeated: each occurrence refreshes them, and nothing lets go of them in between."""
+    by: dict[str, list[str]] = {}
+    for one in wanted:
+        if one.comes_again:
+            for key in (*one.compiled.uploads, *one.compiled.audiences):
+                by.setdefault(key, []).append(one.delivery.name)
+    return {key: tuple(sorted(names)) for key, names in sorted(by.items())}
 
 
 def _as_now(known: Known, project: Project, name: str, accepted: Sequence[str]) -> Known:
@@ -175,7 +217,9 @@ def _as_now(known: Known, project: Project, name: str, accepted: Sequence[str]) 
 
 
 def desired_of(inputs: PlanInputs) -> Desired:
-    return desired(inputs.project, inputs.program, inputs.bound, inputs.messages, inputs.occurrences, inputs.facts.now)
+    return desired(
+        inputs.project, inputs.program, inputs.bound, inputs.messages, inputs.occurrences, inputs.facts.now, inputs.only
+    )  # fmt: skip
 
 
 def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
@@ -184,15 +228,18 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
     changes = resource_changes(inputs, aim)
     deliveries = [_delivery_change(one, inputs) for one in aim.wanted]
     cancelled = _cancelled(inputs)
-    audiences = [_audience(one) for one in inputs.facts.audiences]
+    audiences = [audience_document(one) for one in inputs.facts.audiences]
     drift = found_drift(inputs, aim, changes)
     unsettled = _unsettled(inputs)
     releases = [
         {"address": f"upload.{key}", "action": "release", "remote_id": held.remote_id}
         for key, held in sorted(inputs.held.items())
-        if key not in aim.needed_by and key not in inputs.released and key not in unsettled
+        if key not in {*aim.needed_by, *aim.kept, *inputs.released, *unsettled}
     ]
     now = inputs.facts.now
+    flows = flows_document(inputs.project, inputs.messages, inputs.flows, now) if inputs.only is None else []
+    coupons = coupons_document(inputs.project, inputs.coupons, now) if inputs.only is None else []
+    summary = with_flows(_summary(changes, deliveries, cancelled, inputs, drift), flows)
     return _reviewed(
         {
             "kind": "audsql.plan",
@@ -209,16 +256,20 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
             "valid_until": _time(now + timedelta(hours=PLAN_VALID_HOURS)),
             "state": {"lineage": inputs.lineage, "serial": inputs.serial},
             "spec_digest": inputs.spec_digest,
-            "sources": [_source(one) for one in inputs.facts.sources],
+            "sources": [source_document(one) for one in inputs.facts.sources],
             "audiences": audiences,
             "resource_changes": changes,
             "releases": releases,
             "deliveries": deliveries,
-            "messages": messages_document(list(_message_uses(aim, inputs)), inputs.messages),
+            "messages": messages_document(
+                [*_message_uses(aim, inputs), *flow_messages(flows)], inputs.messages, inputs.project
+            ),
             "cancelled": cancelled,
             "moved": list(inputs.moved),
             "removed": list(inputs.removed),
             "changes": changes_document(inputs.project, inputs.applied),
+            **({"flows": flows} if flows else {}),
+            **({"coupons": coupons} if coupons else {}),
             "overlaps": inputs.overlaps,
             "drift": [one.to_document() for one in drift],
             **({"paused": list(inputs.paused)} if inputs.paused else {}),
@@ -227,7 +278,7 @@ def make_plan(inputs: PlanInputs, guards: Sequence[Diagnostic]) -> Document:
             **_times(inputs, aim, changes, deliveries),
             "guards": [_guard(one) for one in guards],
             "applyable": not any(one.severity == "error" for one in guards),
-            "summary": _summary(changes, deliveries, cancelled, inputs, drift),
+            "summary": with_coupons(summary, coupons),
         }
     )
 
@@ -293,35 +344,6 @@ def bot_digest(bot_id: str) -> str:
 
 def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
-
-
-def _source(one: Any) -> Document:
-    return {
-        "name": one.name,
-        "kind": one.kind,
-        "digest": one.digest,
-        "rows": one.rows,
-        "people": one.people,
-        "encoding": one.encoding,
-        "exclusion": one.exclusion,
-        "previous_people": one.previous_people,
-    }
-
-
-def _audience(one: Any) -> Document:
-    return {
-        "name": one.name,
-        "people": one.size.to_document(),
-        "previous": one.previous.to_document() if one.previous else None,
-        "entering": one.movement.entering if one.movement else None,
-        "leaving": one.movement.leaving if one.movement else None,
-        **_linkage(one.linkage),
-    }
-
-
-def _linkage(losses: Sequence[LinkageLoss]) -> Document:
-    """What mapping ids lost, where any were mapped."""
-    return {"linkage": [loss.to_document() for loss in losses]} if losses else {}
 
 
 def _upload_change(key: str, inputs: PlanInputs, aim: Desired) -> Document:
@@ -416,7 +438,7 @@ def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
         "policies": list(one.delivery.policies),
         "messages": list(one.delivery.messages),
         "people": facts.size.to_document() if facts else None,
-        **_linkage(facts.linkage if facts else ()),
+        **linkage_document(facts.linkage if facts else ()),
         **({"losses": facts.losses.to_document()} if facts and facts.losses else {}),
         "sends": [{**_send_view(send), "limit": limit} for send, limit in zip(one.compiled.sends, limits, strict=True)],
         "bound": whole_bound(one.delivery, facts.size.high if facts else None, limits, bounds),
@@ -424,7 +446,19 @@ def _delivery_change(one: Wanted, inputs: PlanInputs) -> Document:
         "content": definition(one.delivery, one.compiled, inputs.messages)["messages"],
         "part_bounds": {str(part): bound for part, bound in sorted(bounds.items())},
         "members": members,
+        **_repeats(one, inputs),
     }
+
+
+def _repeats(one: Wanted, inputs: PlanInputs) -> Document:
+    """The next times of a repetition, and what each would reach today."""
+    if one.delivery.every is None:
+        return {}
+    facts = inputs.facts.deliveries.get(one.delivery.name)
+    people = facts.size.to_document() if facts else None
+    labels = {upload.key: upload.label for upload in inputs.program.uploads if upload.key in one.compiled.uploads}
+    shown = repeats_document(one.delivery, inputs.project, people, inputs.facts.now)
+    return {"repeats": {**shown, "uploads": dict(sorted(labels.items()))}}
 
 
 def _window_end(project: Project, name: str, at: datetime) -> datetime:
@@ -459,6 +493,7 @@ def _cancelled(inputs: PlanInputs) -> list[Document]:
         for delivery in inputs.project.deliveries
         if delivery.sent_request_id is None
     }
+    current |= times_that_stay(inputs.project, inputs.occurrences)
     return [
         {"address": f"delivery.{name}", "occurrence": known.scheduled}
         for name, all_known in sorted(inputs.occurrences.items())
@@ -473,13 +508,14 @@ def _quota(inputs: PlanInputs, deliveries: Sequence[Document]) -> list[Document]
     counted = [one for one in deliveries if one["action"] in _ACTIVE and _is_of_this_month(one["at"], inputs)]
     for account, remote in sorted(inputs.facts.remotes.items()):
         mine = [one for one in counted if one["account"] == account]
-        known = [one["people"]["high"] for one in mine if one["people"]]
-        high = None if any(one is None for one in known) else sum(known)
+        sizes = [(one["people"], _times_left(one, inputs)) for one in mine if one["people"]]
+        known = [None if people["high"] is None else people["high"] * times for people, times in sizes]
+        high = None if None in known else sum(one for one in known if one is not None)
         rows.append(
             {
                 "account": account,
                 "remaining": remote.quota_remaining,
-                "low": sum(one["people"]["low"] for one in mine if one["people"]),
+                "low": sum(people["low"] * times for people, times in sizes),
                 "high": high if high is not None else remote.followers,
                 "followers": remote.followers,
                 "target_reach": remote.target_reach,
@@ -487,6 +523,15 @@ def _quota(inputs: PlanInputs, deliveries: Sequence[Document]) -> list[Document]
             }
         )
     return rows
+
+
+def _times_left(change: Document, inputs: PlanInputs) -> int:
+    """How often it is sent in what is left of this month."""
+    delivery = inputs.project.delivery(change["address"].removeprefix("delivery."))
+    if delivery is None or delivery.every is None:
+        return 1
+    now = inputs.facts.now
+    return turns_this_month(delivery.every, inputs.project.timezone, now, quota_month_end(now))
 
 
 def _yen(inputs: PlanInputs, account: str) -> Document:
@@ -530,7 +575,7 @@ def _summary(
         "change": change,
         "delete": delete,
         "changes": bool(add or change or delete),
-        "needs_a_person": sends.count("attention"),
+        "needs_a_person": sends.count("attention") + len(times_that_need_a_person(inputs.project, inputs.occurrences)),
         "drift": len(drift),
         "people_entering": sum(one["people"]["entering"] or 0 for one in changes if "people" in one),
         "people_leaving": sum(one["people"]["leaving"] or 0 for one in changes if "people" in one),

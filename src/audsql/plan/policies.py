@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from audsql.diag import Diagnostic, error, warning
 from audsql.meaning.ir import Cap, Delivery, Project, RequireMeasure
 from audsql.meaning.lineage import sources_in
 from audsql.plan.facts import Size
+from audsql.plan.personal import personal_problems
 from audsql.plan.plan import Desired, PlanInputs, Wanted
-from audsql.plan.quiet import is_quiet, next_allowed, quiets_of
+from audsql.plan.quiet import is_quiet, next_allowed, quiets_of, starts_at
+from audsql.plan.repeated import starts_of
 
 __all__ = ["POLICIES", "change_bound", "holds", "quiet_problem"]
 
@@ -142,7 +145,7 @@ def required_freshness(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]
 def quiet_problem(project: Project, delivery: Delivery, start: datetime) -> Diagnostic | None:
     """Why a send of a delivery may not start at `start`; None where it may."""
     quiets, zone = quiets_of(project, delivery.name), project.timezone
-    if not is_quiet(start, quiets, zone):
+    if starts_at(start, quiets, zone) is not None:
         return None
     allowed = next_allowed(start, quiets, zone)
     at = start.astimezone(ZoneInfo(zone)).isoformat(timespec="minutes")
@@ -154,26 +157,30 @@ def quiet_problem(project: Project, delivery: Delivery, start: datetime) -> Diag
 def quiet_hours(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
     for one in aim.wanted:
         if one.active and one.verdict.action != "resume":
-            problem = quiet_problem(inputs.project, one.delivery, one.delivery.at or inputs.facts.now)
-            if problem is not None:
-                yield problem
+            starts = starts_of(one.delivery, inputs.project, inputs.facts.now)
+            problems = (quiet_problem(inputs.project, one.delivery, start) for start in starts)
+            yield from islice((problem for problem in problems if problem is not None), 1)
 
 
 # --- caps -------------------------------------------------------------------------------------------
 
 
 def caps(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
-    """A cap is not counted yet: a delivery goes out only where so few can ever reach anybody that it cannot bind."""
+    """Whom caps leave out, counted person by person; where nobody can count, only what can never bind is sent."""
     reached = _messages_ever(inputs)
-    for rule in inputs.project.requirements:
-        if not isinstance(rule, Cap) or (reached is not None and reached <= rule.count):
+    for one in aim.wanted:
+        if not one.active or one.verdict.action == "resume" or one.delivery.every is not None:
             continue
-        for one in aim.wanted:
-            if one.active and one.verdict.action != "resume" and one.delivery.name not in rule.exceptions:
-                yield error(
-                    "AUD0726", one.delivery.span, policy=rule.name, delivery=one.delivery.name, count=rule.count,
-                    days=rule.days,
-                )  # fmt: skip
+        name, span = one.delivery.name, one.delivery.span
+        facts = inputs.caps.get(name)
+        for rule in () if facts is not None else inputs.project.requirements:
+            if not isinstance(rule, Cap) or name in rule.exceptions or (reached is not None and reached <= rule.count):
+                continue
+            yield error("AUD0726", span, policy=rule.name, delivery=name, count=rule.count, days=rule.days, earlier=())
+        for policy, count, days, earlier in facts.unsure if facts is not None else ():
+            yield error("AUD0726", span, policy=policy, delivery=name, count=count, days=days, earlier=earlier)
+        for policy, count, days, people in facts.left_out if facts is not None else ():
+            yield warning("AUD0873", span, policy=policy, delivery=name, count=count, days=days, people=people)
 
 
 def _messages_ever(inputs: PlanInputs) -> int | None:
@@ -196,15 +203,17 @@ def not_sent_yet(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
     for one in aim.wanted:
         if not one.active or one.verdict.action == "resume":
             continue
-        if one.delivery.every is not None:
-            yield error("AUD0727", one.delivery.span, delivery=one.delivery.name)
         for name in one.delivery.messages:
             message = messages.get(name)
             kind = "template" if message and message.template is not None else "coupon"
-            if (kind == "template" and message is not None) or not inputs.messages.get(name):
+            if not inputs.messages.get(name):
                 yield error("AUD0728", one.delivery.span, delivery=one.delivery.name, message=name, kind=kind)
-    for flow in inputs.project.flows:
-        yield warning("AUD0729", flow.span, flow=flow.name)
 
 
-POLICIES = (required_reach, required_change, required_freshness, quiet_hours, caps, not_sent_yet)
+def personal(inputs: PlanInputs, aim: Desired) -> Iterator[Diagnostic]:
+    """What personal messages lack (`plan.personal`)."""
+    del aim
+    yield from personal_problems(inputs.project, inputs.personal)
+
+
+POLICIES = (required_reach, required_change, required_freshness, quiet_hours, caps, not_sent_yet, personal)

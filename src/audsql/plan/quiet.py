@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from audsql.meaning.ir import Project, Quiet
 from audsql.plan.occurrence import WINDOW_HOURS_DEFAULT, not_after
 
-__all__ = ["is_quiet", "next_allowed", "quiets_of", "window_end", "window_start"]
+__all__ = ["is_quiet", "next_allowed", "quiets_of", "starts_at", "window_end", "window_start"]
 
 _HOPS_MAX = 64
 """Stretches that follow each other without a gap; more than these is quiet for good."""
@@ -40,6 +40,15 @@ def next_allowed(instant: datetime, quiets: Sequence[Quiet], zone: str) -> datet
             return found.astimezone(ZoneInfo(zone))
         found = max(ends)
     return None
+
+
+def starts_at(instant: datetime, quiets: Sequence[Quiet], zone: str) -> datetime | None:
+    """When a delivery that is due at an instant starts: then, or when the quiet hours that move it are over. None where
+    a rule without `move` refuses it."""
+    holding = [one for one in quiets if is_quiet(instant, (one,), zone)]
+    if any(one.over != "move" for one in holding):
+        return None
+    return next_allowed(instant, quiets, zone) if holding else instant
 
 
 def window_end(start: datetime, quiets: Sequence[Quiet], zone: str) -> datetime:

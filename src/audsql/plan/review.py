@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audsql.line.messages import link_hosts
+from audsql.meaning.ir import Message, Project
 from audsql.plan.document import Document, digest_of
+from audsql.plan.personal import previews_document
 
 __all__ = ["messages_document", "review_digest"]
 
@@ -20,18 +22,20 @@ _APPROVED = (
     "changes",
 )  # fmt: skip
 _APPROVED_OF_DELIVERIES = ("address", "account", "action", "occurrence", "at", "definition", "people")
+# Who stands where moves by itself; how many enter at once does not, and neither does what is approved.
+_APPROVED_OF_FLOWS = ("address", "account", "action", "version", "before", "from", "policies", "entering", "arms")
 _APPROVED_OF_CHANGES = ("address", "type", "account", "label", "action", "reason", "needed_by", "people")
 # The later ones outweigh the earlier ones where deliveries share a message.
 _STATES = ("same", "changed", "new")
 
 
 def messages_document(
-    uses: Sequence[tuple[str, Sequence[str], str]], messages: Mapping[str, Sequence[Any]]
+    uses: Sequence[tuple[str, Sequence[str], str]], messages: Mapping[str, Sequence[Any]], project: Project
 ) -> list[Document]:
     """Each message that is about to be sent, by name: what it is made of and where its links lead.
 
     `uses`: a delivery's address, the names of its messages, and whether what it says is `new`, `changed` or the
-    `same` since it was approved. `messages`: LINE message objects by name.
+    `same` since it was approved. `messages`: LINE message objects by name, of personal ones with their templates.
     """
     addresses: dict[str, list[str]] = {}
     states: dict[str, str] = {}
@@ -39,7 +43,26 @@ def messages_document(
         for name in dict.fromkeys(names):
             addresses.setdefault(name, []).append(address)
             states[name] = max(state, states.get(name, "same"), key=_STATES.index)
-    return [_message(name, messages.get(name, ()), states[name], addresses[name]) for name in sorted(addresses)]
+    personal = {one.name: one for one in project.messages if one.personal}
+    return [
+        {
+            **_message(name, messages.get(name, ()), states[name], addresses[name]),
+            **(_previews(personal[name], messages.get(name, ()), project) if name in personal else {}),
+        }
+        for name in sorted(addresses)
+    ]
+
+
+def _previews(message: Message, content: Sequence[Any], project: Project) -> Document:
+    """What a personal message is filled in from, and how it looks for people who do not exist."""
+    return {
+        "personal": {
+            "table": message.table,
+            "columns": [one.name for one in message.fields if not one.pool],
+            "codes": sorted({one.pool for one in message.fields if one.pool}),
+            "previews": previews_document(message, content, project.timezone),
+        }
+    }
 
 
 def _message(name: str, content: Sequence[Any], state: str, addresses: Sequence[str]) -> Document:
@@ -71,6 +94,13 @@ def review_digest(document: Mapping[str, Any]) -> str:
                 if one["action"] not in ("keep", "find")
             ],
             "deliveries": [{name: one[name] for name in _APPROVED_OF_DELIVERIES} for one in document["deliveries"]],
+            **_flows(document),
             "guards": [{"code": one["code"], "severity": one["severity"]} for one in document["guards"]],
         }
     )
+
+
+def _flows(document: Mapping[str, Any]) -> Document:
+    """What a person approves of flows, where there are any."""
+    flows = document.get("flows", ())
+    return {"flows": [{name: one[name] for name in _APPROVED_OF_FLOWS} for one in flows]} if flows else {}

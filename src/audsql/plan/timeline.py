@@ -23,7 +23,10 @@ from audsql.records import dataclass
 if TYPE_CHECKING:
     from audsql.plan.plan import Desired, PlanInputs, Wanted
 
-__all__ = ["RETARGETING_KINDS", "Timeline", "Turn", "later_quota", "quota_month", "sent_time", "timeline", "turn_rows"]
+__all__ = [
+    "RETARGETING_KINDS", "Timeline", "Turn", "later_quota", "quota_month", "quota_month_end", "sent_time", "timeline",
+    "turn_rows",
+]  # fmt: skip
 
 RETARGETING_KINDS = ("CLICK", "IMP")
 _STUCK = ("attention", "closed")
@@ -72,7 +75,7 @@ class Timeline:
 def timeline(inputs: PlanInputs, aim: Desired, changes: Sequence[Mapping[str, Any]]) -> Timeline:
     """The times of everything that this plan has still to send. `changes`: the `resource_changes` of the plan.
 
-    What is repeated has no time here: this version refuses it (guard.later).
+    What is repeated has no time here: its next times stand with it (plan.repeated).
     """
     now = inputs.facts.now
     made: dict[str, datetime] = {}
@@ -174,6 +177,12 @@ def sent_time(inputs: PlanInputs, name: str) -> datetime | None:
 def quota_month(instant: datetime) -> str:
     """The month whose quota a send of this instant counts against, `2026-12` (time.month)."""
     return instant.astimezone(ZoneInfo(QUOTA_ZONE)).strftime("%Y-%m")
+
+
+def quota_month_end(instant: datetime) -> datetime:
+    """When the month of that quota is over, not included."""
+    first = instant.astimezone(ZoneInfo(QUOTA_ZONE)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=31)).replace(day=1)
 
 
 def later_quota(deliveries: Iterable[Mapping[str, Any]], months: Mapping[str, str], this_month: str) -> list[Any]:

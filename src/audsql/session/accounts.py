@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from audsql.line.ports import RequestRecord
     from audsql.plan.facts import RemoteFacts
 
-__all__ = ["FRIENDS_READ_MAX", "Remote", "connect", "friends_of"]
+__all__ = ["FRIENDS_READ_MAX", "Remote", "connect", "followers_of", "friends_of"]
 
 FRIENDS_READ_MAX = 100_000
-"""A plan asks for no more friends than this: a thousand a request."""
+"""A plan asks for no more friends than this only to count them: a thousand a request."""
+_FOLLOWERS_MAX = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Remote:
 def connect(
     opened: Opened, also: frozenset[str] = frozenset(), only: frozenset[str] | None = None
 ) -> Iterator[tuple[Remote | None, tuple[Diagnostic, ...]]]:
-    """Connect to the accounts that deliveries use, and to those of `also` that are declared; with `only`, to these.
+    """Connect to the accounts that deliveries and flows use, and to those of `also` that are declared; with `only`, to
+    these.
 
     With endpoint `sim` the embedded simulator runs meanwhile.
     """
@@ -60,7 +62,7 @@ def connect(
         for account in _accounts_used(opened, also, only):
             endpoint, found = endpoint_of(opened.config, account.name, account.span)
             problems.extend(found)
-            token = os.environ.get(account.token_variable, "")
+            token = opened.tokens.get(account.name) or os.environ.get(account.token_variable, "")
             if endpoint is None:
                 continue
             endpoints[account.name] = endpoint if endpoint in ("line", "sim") else "url"
@@ -87,6 +89,23 @@ def connect(
         yield (None if has_errors(problems) else Remote(clients, facts, endpoints)), tuple(problems)
 
 
+def followers_of(remote: Remote) -> Callable[[str], frozenset[str] | Diagnostic]:
+    """Who is a friend of an account, as LINE lists them to it; asked once, when it is first wanted."""
+    from audsql.line.outcome import Found
+
+    known: dict[str, frozenset[str] | Diagnostic] = {}
+
+    def asked(account: str) -> frozenset[str] | Diagnostic:
+        if account not in known:
+            client = remote.clients.get(account)
+            outcome = client.follower_ids(_FOLLOWERS_MAX) if client else None
+            refused = error("AUD1054", None, account=account)
+            known[account] = outcome.value if isinstance(outcome, Found) else refused
+        return known[account]
+
+    return asked
+
+
 def friends_of(opened: Opened, remote: Remote, accounts: frozenset[str]) -> dict[str, frozenset[str]]:
     """Who is a friend, by account: of those that say `followers: readable`, as far as LINE lets them be read.
 
@@ -109,11 +128,25 @@ def friends_of(opened: Opened, remote: Remote, accounts: frozenset[str]) -> dict
 
 
 def _accounts_used(opened: Opened, also: frozenset[str], only: frozenset[str] | None) -> tuple[Any, ...]:
-    """Accounts that some delivery to be made belongs to, and those of `also`; else `only` these."""
+    """Accounts that some delivery to be made belongs to, that people stand in a flow of, and those of `also`; else
+    `only` these."""
     assert opened.analysis is not None
     project = opened.analysis.project
     used = {one.account for one in project.deliveries if one.sent_request_id is None}
-    return tuple(account for account in project.accounts if account.name in (used | also if only is None else only))
+    used |= {one.account for one in project.flows} | {one.account for one in project.coupons}
+    wanted = only if only is not None else used | also
+    if only is None and any(account.name not in wanted for account in project.accounts):
+        wanted |= _accounts_inside(opened)
+    return tuple(account for account in project.accounts if account.name in wanted)
+
+
+def _accounts_inside(opened: Opened) -> frozenset[str]:
+    """Accounts of flows that people may still stand in, whatever the specs say by now."""
+    from audsql.session.planning import state_of
+
+    state, _ = state_of(opened)
+    rows = () if state is None else state.flow_versions
+    return frozenset(row.account for row in rows if row.state != "closed")
 
 
 def _uses_shared(opened: Opened, account: str) -> bool:

@@ -7,6 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from audsql.data.engine import EngineFailure
 from audsql.diag import Diagnostic, error, has_errors
 from audsql.records import dataclass
-from audsql.session.accounts import Remote, connect
-from audsql.session.backups import keep_backup
+from audsql.session.accounts import Remote, connect, followers_of
+from audsql.session.backups import is_changed, keep_backup
 from audsql.session.holding import take_lease, user_name
 from audsql.session.keys import keys_of
 from audsql.session.notifying import notified
@@ -23,6 +24,8 @@ from audsql.session.planning import PlanOptions, make, open_store, state_of
 from audsql.session.project import Opened, check, compiled, messages_of, spec_digest
 from audsql.session.retaining import forget_old
 from audsql.session.sets import engine_of
+from audsql.session.tombstones import erased_people
+from audsql.session.upcoming import coming_up, next_instant, seconds_until
 from audsql.session.water import note
 
 if TYPE_CHECKING:
@@ -35,12 +38,14 @@ __all__ = ["ApplyOptions", "ApplyOutcome", "apply", "carried", "refusals_of", "r
 Document = dict[str, Any]
 
 _LOCK_PAUSE_SECONDS = 0.5
+_SECRETS = ("AUD0658", "AUD0672", "AUD0673")
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
     """`expect`: the digest that the plan must have. `accept_shrunk`: lists whose shrinking a person
-    accepted, and `accept_policies`: policies that a person set aside, with `reason`. `prune`: see PlanOptions.
+    accepted, `accept_policies`: policies that a person set aside, `accept_restart`: flows that may begin anew though
+    LINE knows their sends, with `reason`. `prune`: see PlanOptions.
     `on_event` gets each step as it happens. `revision`: which specs these are, for the history, where it is not what
     Git says of the project folder. `lock_seconds`: how long to wait for a lock that somebody else has."""
 
@@ -53,6 +58,7 @@ class ApplyOptions:
     prune: bool = False
     revision: Document | None = None
     lock_seconds: float = 0.0
+    accept_restart: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
         return ApplyOutcome(None, problems, 1)
     if document is None:
         try:
-            choice = PlanOptions(options.accept_shrunk, options.accept_policies, options.prune)
+            choice = PlanOptions(options.accept_shrunk, options.accept_policies, options.prune, options.accept_restart)
             planned, problems = make(opened, remote, state, options.as_of, choice)
         except EngineFailure as failure:
             return ApplyOutcome(None, (failure.diagnostic,), 1)
@@ -118,20 +124,36 @@ def _apply(opened: Opened, remote: Remote, document: Document | None, options: A
         if late:
             context.diagnostics.extend(late)
             return 5
-        return _execute(context, document, _interrupted(context.state(), document["digest"]))
+        code = _execute(context, document, _interrupted(context.state(), document["digest"]))
+        return code if code not in (0, 7) else _also_due(opened, remote, context, code)
 
     return _with_context(opened, remote, options, "apply", work, document["digest"])
 
 
+def _also_due(opened: Opened, remote: Remote, context: Context, code: int) -> int:
+    """After an apply: what has come due of repetitions that were approved before."""
+    from audsql.apply.run import carry_out
+    from audsql.session.repeating import open_times
+
+    before = context.state().serial
+    refused = open_times(opened, remote, context)
+    return max(code, refused, carry_out(context) if context.state().serial != before else 0)
+
+
 def _refused_messages(context: Context, document: Document) -> Iterator[Diagnostic]:
     """What LINE's own check says of the messages of each delivery that is about to be approved. Nothing is sent."""
+    from audsql.apply.coupons import checkable
     from audsql.line.outcome import Refused
+    from audsql.plan.personal import said_to_somebody
 
     for entry in document["deliveries"]:
         if entry["action"] not in ("send", "schedule", "update"):
             continue
         # The rules of messages are the same for every kind of send.
-        outcome = context.client(entry["account"]).validate("push", entry["content"])
+        objects = checkable(said_to_somebody(document, entry))
+        if not objects:
+            continue
+        outcome = context.client(entry["account"]).validate("push", objects)
         if isinstance(outcome, Refused) and outcome.status == 400:
             name = entry["address"].removeprefix("delivery.")
             delivery = context.project.delivery(name)
@@ -152,7 +174,8 @@ def _interrupted(state: State, digest: str) -> bool:
 
 
 def _execute(context: Context, document: Document, resuming: bool) -> int:
-    from audsql.apply.run import carry_out, execute, remember, renew_pins
+    from audsql.apply.remembering import remember
+    from audsql.apply.run import carry_out, execute, renew_pins
 
     if not document["summary"]["changes"] and not resuming:
         # Nothing to approve; what is due by now, and what may be deleted by now, is still done.
@@ -184,7 +207,9 @@ def refusals_of(
     left = [
         one
         for one in denied
-        if not is_accepted(one["code"], one["facts"], options.accept_shrunk, options.accept_policies)
+        if not is_accepted(
+            one["code"], one["facts"], options.accept_shrunk, options.accept_policies, options.accept_restart
+        )
     ]
     if left:
         return tuple(_denial(one) for one in left)
@@ -199,7 +224,8 @@ def _too_quiet(opened: Opened, remote: Remote, document: Document) -> Iterator[D
     project = opened.analysis.project
     for entry in document["deliveries"]:
         delivery = project.delivery(entry["address"].removeprefix("delivery."))
-        if entry["at"] is None and entry["action"] in ("send", "update") and delivery is not None:
+        at_once = entry["at"] is None and "repeats" not in entry
+        if at_once and entry["action"] in ("send", "update") and delivery is not None:
             problem = quiet_problem(project, delivery, remote.now())
             if problem is not None:
                 yield problem
@@ -242,14 +268,14 @@ def _differences(opened: Opened, remote: Remote, state: State, document: Documen
 
 
 def _run_due(opened: Opened, remote: Remote, options: ApplyOptions) -> ApplyOutcome:
-    from audsql.apply.run import run_due as carry_out_due
+    from audsql.session.repeating import with_times
 
     state, problems = state_of(opened)
     if state is None:
         return ApplyOutcome(None, problems, 1)
     if not state.lineage:
         return ApplyOutcome(_report("run", None, [], state, 0), (), 0)
-    return _with_context(opened, remote, options, "run", carry_out_due, None)
+    return _with_context(opened, remote, options, "run", lambda context: with_times(opened, remote, context), None)
 
 
 def _with_context(
@@ -287,7 +313,7 @@ def _with_context(
             store.release(lease, datetime.now(UTC))
             return ApplyOutcome(None, (failure.diagnostic,), 1)
         except StoreFailed as failed:
-            return ApplyOutcome(None, (failed.diagnostic,), 4)
+            return _failed(store, lease, failed.diagnostic, ())
         if lease.took_over is not None:
             context.diagnostics.append(takeover_diagnostic(lease.took_over))
         try:
@@ -296,15 +322,36 @@ def _with_context(
             _record_overrides(context)
             code = _worked(context, work)
             store.release(context.lease, datetime.now(UTC))
-            report = _report(operation, digest, context.events, store.snapshot(), code, before, context.held)
-            note(opened, store, keys_of(opened))
+            state = store.snapshot()
+            coming = coming_up(store, state, context.project)
+            now = remote.now()
+            report = _report(operation, digest, context.events, state, code, before, context.held, coming, now)
+            report["needs_person"] += _doubtful(store)
+            note(opened, store, keys_of(opened), changed=is_changed(store, before, state))
             forget_old(opened, store.snapshot(), datetime.now(UTC))
             context.diagnostics.extend(keep_backup(opened, store, before))
+        except KeyboardInterrupt:
+            # Whoever goes on, here or elsewhere, need not wait for the lease of a run that is over.
+            with suppress(LeaseLost, StoreFailed):
+                store.release(context.lease, datetime.now(UTC))
+            raise
         except LeaseLost as lost:
             return ApplyOutcome(None, (*context.diagnostics, lease_lost_diagnostic(lost, store.path)), 6)
         except StoreFailed as failed:
-            return ApplyOutcome(None, (*context.diagnostics, failed.diagnostic), 4)
+            return _failed(store, context.lease, failed.diagnostic, context.diagnostics)
         return ApplyOutcome(report, tuple(context.diagnostics), code)
+
+
+def _failed(store: Store, lease: Lease, problem: Diagnostic, before: Sequence[Diagnostic]) -> ApplyOutcome:
+    """A run that its state ended. Where only the secret of the people in it is missing, the state is sound: the lease
+    is given back, and running again does not help."""
+    from audsql.apply.store import LeaseLost, StoreFailed
+
+    if problem.code not in _SECRETS:
+        return ApplyOutcome(None, (*before, problem), 4)
+    with suppress(LeaseLost, StoreFailed):
+        store.release(lease, datetime.now(UTC))
+    return ApplyOutcome(None, (*before, problem), 1)
 
 
 def _lease_within(store: Store, operation: str, seconds: float) -> Lease | Held:
@@ -349,6 +396,9 @@ def _record_overrides(context: Context) -> None:
     for name in sorted(options.accept_policies):
         row = Resolution(f"policy.{name}", "accept-policy", options.reason, options.holder, context.steady_now())
         context.write("guard.overridden", row)
+    for name in sorted(options.accept_restart):
+        row = Resolution(f"flow.{name}", "accept-restart", options.reason, options.holder, context.steady_now())
+        context.write("guard.overridden", row)
 
 
 def _recall_pace(remote: Remote, store: Store) -> None:
@@ -370,23 +420,27 @@ def _context(
     make_context: Any,
     make_options: Any,
 ) -> Context:
-    assert opened.analysis is not None
+    assert opened.analysis is not None and opened.config is not None
+    keys, state = keys_of(opened), store.snapshot()
     context: Context = make_context(
         store=store,
         lease=lease,
         clients=remote.clients,
         bots={account: facts.bot_id for account, facts in remote.facts.items()},
-        engine=engine_of(opened, store.snapshot(), may_connect=True),
+        engine=engine_of(opened, state, may_connect=True, friends=followers_of(remote)),
         project=opened.analysis.project,
         program=compiled(opened)[0],
         messages=messages_of(opened)[0],
         options=make_options(
             holder=user_name(), host=platform.node(), pid=os.getpid(), accept_shrunk=options.accept_shrunk,
-            accept_policies=options.accept_policies, reason=options.reason,
+            accept_policies=options.accept_policies, accept_restart=options.accept_restart, reason=options.reason,
             revision=_revision(opened) if options.revision is None else options.revision,
         ),
         on_event=options.on_event,
         steady_now=lambda: datetime.now(UTC),
+        keys=keys,
+        erased=erased_people(opened, keys, state),
+        follow_logs={name: (opened.home, path) for name, path in opened.config.follow_logs.items()},
     )  # fmt: skip
     return context
 
@@ -406,6 +460,8 @@ def _report(
     code: int,
     before: State | None = None,
     held: Sequence[str] = (),
+    ahead: Sequence[Document] = (),
+    now: datetime | None = None,
 ) -> Document:
     """What was done, as a document: counts, every occurrence that needs a person, what is due next."""
     done = Counter(event["event"] for event in events)
@@ -424,12 +480,16 @@ def _report(
         "events": events,
         "needs_person": [{"delivery": row.name, "occurrence": row.id, "state": row.state} for row in attention],
         **({"paused": sorted(set(held))} if held else {}),
-        "next_due": min((row.at.isoformat() for row in coming if row.at), default=None),
+        "next_due": next_instant(ahead),
+        "next": list(ahead),
+        "next_in_seconds": seconds_until(ahead, now),
         "summary": {
             "added": created,
             "changed": done["upload_add"] + done["upload_replace"] + done["audience_renamed"],
             "deleted": done["audience_deleted"],
             "sent": len(sent),
+            "sent_in_flows": sum(event["count"] for event in events if event["event"] == "flow_sent"),
+            "entered_flows": sum(event["count"] for event in events if event["event"] == "flow_entered"),
             "scheduled": len(coming),
             "done": len(sent) + created,
             "failed": len(attention),
@@ -439,16 +499,27 @@ def _report(
     }
 
 
+def _doubtful(store: Store) -> list[Document]:
+    """The requests of flows of which nobody knows whether LINE took them."""
+    found = store.ledger().batches(states=("in_doubt",))
+    return [
+        {"delivery": one.owner, "occurrence": one.id, "state": one.state}
+        for one in found
+        if one.owner.startswith("flow.")
+    ]
+
+
 # --- a person's word -----------------------------------------------------------------------------------------
 
 
 def resolve(opened: Opened, subject: str, verdict: str, reason: str) -> ApplyOutcome:
     """Settle what only a person can know: `subject` is a delivery, an occurrence or a request of `status`.
 
-    `verdict` is sent or not-sent. A delivery that the state does not know (its state was lost) may be
-    declared too: `sent` closes it, `not-sent` lets the next plan send it.
+    A flow (`flow.NAME`) or a batch of one may be named as well. `verdict` is sent or not-sent. A delivery that the
+    state does not know (its state was lost) may be declared too: `sent` closes it, `not-sent` lets the next plan
+    send it.
     """
-    from audsql.apply.settle import settle_by_person
+    from audsql.apply.settle import settle_batch, settle_by_person
     from audsql.apply.store import Held, RuleBroken, StoreFailed, held_diagnostic
 
     store, problems = open_store(opened, create=True)
@@ -463,7 +534,9 @@ def resolve(opened: Opened, subject: str, verdict: str, reason: str) -> ApplyOut
             assert opened.analysis is not None
             try:
                 project, by = opened.analysis.project, user_name()
-                found = settle_by_person(store, lease, project, subject, verdict, reason, by, now)
+                about = (store, lease, project, subject, verdict, reason, by, now)
+                settled = settle_batch(*about)
+                found = settle_by_person(*about) if settled is None else settled
             except RuleBroken:
                 found = (error("AUD0884", None),)
             store.release(lease, now)

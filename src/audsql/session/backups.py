@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audsql.apply.state import State
     from audsql.apply.store import Store
 
-__all__ = ["keep_backup", "newest_good", "with_backup"]
+__all__ = ["is_changed", "keep_backup", "newest_good", "with_backup"]
 
 _NAME = re.compile(r"state-(\d{1,18})(?:-[0-9a-f]{8})?\.json")
 _LINEAGE = re.compile(rb'"lineage":"([^"]*)"')
@@ -47,7 +47,7 @@ def keep_backup(opened: Opened, store: Store, before: State) -> tuple[Diagnostic
 
     try:
         after = store.snapshot()
-        if is_postgres(store.path) or replace(before, head="") == replace(after, head=""):
+        if is_postgres(store.path) or not is_changed(store, before, after):
             return ()
         folder = _folder(opened)
         _write(folder, store.backup())
@@ -58,6 +58,11 @@ def keep_backup(opened: Opened, store: Store, before: State) -> tuple[Diagnostic
         reason = os.strerror(problem.errno or 0)
         return (warning("AUD0640", None, path=_shown(opened, _folder(opened)), reason=reason),)
     return ()
+
+
+def is_changed(store: Store, before: State, after: State) -> bool:
+    """Whether a run wrote more than that it had the lease."""
+    return replace(before, head="") != replace(after, head="") or bool(store.ledger().written)
 
 
 def _folder(opened: Opened) -> Path:

@@ -22,7 +22,7 @@ from audsql.source import SourceMap
 __all__ = ["DiffOutcome", "diff"]
 
 Document = dict[str, Any]
-_MOVABLE = ("upload", "table", "message", "audience", "split", "delivery", "flow")
+_MOVABLE = ("upload", "table", "codes", "coupon", "message", "audience", "split", "delivery", "flow")
 _CHANGED = ("narrower", "wider", "overlapping", "disjoint", "undecided", "metadata-only")
 
 

@@ -110,7 +110,10 @@ def _held(opened: Opened, keys: Keys, person: _Known) -> Erasure:
 
 def _erase(opened: Opened, store: Store, lease: Lease, keys: Keys, person: _Known) -> Erasure:
     state = store.snapshot()
-    under_way = tuple(sorted({row.name for row in state.occurrences if row.state == "sending"}))
+    people = _listed(store, keys, person)
+    under_way = tuple(
+        sorted({row.name for row in state.occurrences if row.state == "sending"} | _asking(store, people))
+    )
     if under_way:
         return Erasure(None, (error("AUD0661", None, deliveries=under_way),), 5)
     # Before anything is read: the cache is closed under keys that are here, and what was erased earlier stays so.
@@ -119,6 +122,7 @@ def _erase(opened: Opened, store: Store, lease: Lease, keys: Keys, person: _Know
     affected = list(_affected(opened.cache, state, sets))
     now = datetime.now(UTC)
     written = _remember(store, lease, now, keys, person, [row for row, _ in affected])
+    rows = store.ledger().forget(lease, now, people) if people else 0
     emptied = _scrub(opened, store.snapshot(), keys, person, sets)
     store.compact()
     note(opened, store, keys)
@@ -131,7 +135,7 @@ def _erase(opened: Opened, store: Store, lease: Lease, keys: Keys, person: _Know
         "key_id": keys.key_id,
         "tombstones": written,
         "searched": {"sets": sets.count, "dictionaries": len(emptied), "uploads": len(_uploads(state))},
-        "removed": {"sets": len(sets.holding), "dictionaries": sum(emptied.values())},
+        "removed": {"sets": len(sets.holding), "dictionaries": sum(emptied.values()), "ledger": rows},
         "audiences": [
             {"address": row.address, "remote_id": row.remote_id, "name": row.name, "known": known}
             for row, known in affected
@@ -140,6 +144,28 @@ def _erase(opened: Opened, store: Store, lease: Lease, keys: Keys, person: _Know
         "serial": store.snapshot().serial,
     }
     return Erasure(document)
+
+
+def _listed(store: Store, keys: Keys, person: _Known) -> list[bytes]:
+    """The person as the ledger names them, once for each user ID; nobody where the ledger knows nobody.
+
+    Raises StoreFailed where its secret is not here: then nobody can be taken out of it.
+    """
+    from audsql.apply.persons import open_persons
+
+    user_ids = sorted(person.by_kind.get("user_id", ()))
+    persons = open_persons(store, keys) if user_ids else None
+    return [] if persons is None else persons.hide(user_ids)
+
+
+def _asking(store: Store, people: Sequence[bytes]) -> set[str]:
+    """The owners of requests that may still leave and that name the person."""
+    wanted = set(people)
+    if not wanted:
+        return set()
+    ledger = store.ledger()
+    under_way = ledger.batches(states=("pending", "intent"))
+    return {one.owner.partition(".")[2] for one in under_way if wanted & set(ledger.people_of(one.id))}
 
 
 # --- what holds the person --------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from audsql.meaning.flow import Branch, SendStep, Step, WaitFor, WaitUntil
 from audsql.meaning.lineage import deep_atoms
 from audsql.meaning.minimal import minimal
 from audsql.meaning.words import atom_words, share_words
+from audsql.session.coupons_explained import about_codes, about_coupon
 from audsql.session.formulas import FORMULA_CHARACTERS_MAX, Known, formula, formula_text, known
 from audsql.session.graphs import KINDS, Links, graph_node, links_of, reached, resolved
 from audsql.session.project import Opened
@@ -114,6 +115,7 @@ def _body(project: ir.Project, kind: str, name: str, context: Known, links: Link
     """The sets and the points of one declared thing; nothing of one that has errors."""
     rows: Mapping[str, Sequence[Any]] = {
         "account": project.accounts, "upload": project.uploads, "table": project.tables, "message": project.messages,
+        "codes": project.code_pools, "coupon": project.coupons,
         "audience": project.audiences, "split": project.splits, "delivery": project.deliveries, "flow": project.flows,
     }  # fmt: skip
     if kind == "policy":
@@ -137,6 +139,10 @@ def _body(project: ir.Project, kind: str, name: str, context: Known, links: Link
             return [], list(_message(row))
         case ir.Account():
             return [], list(_account(row))
+        case ir.Coupon():
+            return [], list(about_coupon(row, context.zone))
+        case ir.CodePool():
+            return [], list(about_codes(row))
         case _:
             return [], []
 
@@ -226,13 +232,20 @@ def _policy(project: ir.Project, name: str, context: Known) -> _Body:
             case ir.RequireMeasure():
                 value = None if rule.value is None else format(rule.value, "f")
                 points.append(_point(f"require_{rule.measure}", operator=rule.operator, value=value))
+            case ir.RequireTested():
+                points.append(_point("require_tested"))
             case ir.Quiet():
                 start, end = _clock(rule.start_minutes), _clock(rule.end_minutes)
-                points.append(_point("quiet", start=start, end=end))
+                points += [_point("quiet", start=start, end=end), *_over(rule)]
             case ir.Cap():
-                points.append(_point("cap", count=rule.count, days=rule.days))
+                points += [_point("cap", count=rule.count, days=rule.days), *_over(rule)]
         points.extend(_exceptions("", rule.exceptions))
     return sets, points
+
+
+def _over(rule: ir.Quiet | ir.Cap) -> Sequence[Document]:
+    """What becomes of a send that the rule stands against."""
+    return [_point(f"over_{rule.over or 'default'}")]
 
 
 def _exceptions(rule: str, names: Sequence[str]) -> Sequence[Document]:
@@ -411,13 +424,16 @@ def _verb(opened: Opened, name: str, links: Links) -> Document | None:
 
 
 def _message(message: ir.Message) -> Iterator[Document]:
-    for say in ("text", "file", "template", "coupon"):
+    for say in ("text", "file", "template", "coupon", "coupon_name"):
         value = getattr(message, say)
         if value is not None:
             yield _point(f"message_{say}", value=value)
     if message.table is not None:
         yield _point("message_table", table=message.table)
     for one in message.fields:
+        if one.pool:
+            yield _point("field_codes", name=one.name, pool=one.pool)
+            continue
         fallback = None if one.fallback is None else str(one.fallback)
         say = "field" if fallback is None else "field_fallback"
         yield _point(say, name=one.name, type=one.type, fallback=fallback)

@@ -183,7 +183,7 @@ def _kind_of(expression: ir.Expression, opened: Opened) -> ir.IdKind:
                 return scope.tables[name].ids[0][0]
             case ir.Mapped(to=to):
                 return to
-            case ir.Linked():
+            case ir.Linked() | ir.Followers():
                 return "user_id"
     return "user_id"
 

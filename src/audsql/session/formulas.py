@@ -41,7 +41,8 @@ FORMULA_CHARACTERS_MAX = 4_000
 _VALUE_CHARACTERS_MAX = 200
 
 _RANKS: Mapping[type[Any], int] = {
-    ir.Friends: 0, ir.Clicked: 1, ir.Opened: 1, ir.Received: 1, ir.RemoteAudience: 2, ir.Rows: 3, ir.Linked: 4,
+    ir.Friends: 0, ir.Followers: 0,
+    ir.Clicked: 1, ir.Opened: 1, ir.Received: 1, ir.RemoteAudience: 2, ir.Rows: 3, ir.Linked: 4,
     ir.Uploaded: 4, ir.Mapped: 4, ir.Lookalike: 5, ir.Attribute: 6, ir.Bucket: 8,
 }  # fmt: skip
 _RANK_JOINED = 7
@@ -170,7 +171,7 @@ def _atom(atom: ir.Atom, context: Known) -> Document:
             return _rows(atom, context)
         case ir.Linked(table):
             return {"is": "linked", "table": table}
-        case ir.Friends(account):
+        case ir.Friends(account) | ir.Followers(account):
             return {"is": "friends", "account": account}
         case ir.Clicked(delivery, url):
             return {"is": "clicked", "delivery": delivery, "url": None if url is None else _cut(url)}

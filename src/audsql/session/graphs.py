@@ -18,11 +18,13 @@ __all__ = ["KINDS", "Links", "focused", "graph", "graph_node", "links_of", "reac
 
 Document = dict[str, Any]
 
-KINDS = ("account", "audience", "delivery", "flow", "message", "policy", "split", "table", "upload")
+KINDS = (
+    "account", "audience", "codes", "coupon", "delivery", "flow", "message", "policy", "split", "table", "upload",
+)  # fmt: skip
 _CALLS_OF_NAMES = ("uploaded", "linked", "clicked", "opened", "received")
 _EXPRESSIONS = (ast.Reference, ast.Call, ast.Not, ast.Paren, ast.Chain)
 # Entries whose words name another statement, and the kind of that statement.
-_ENTRIES = {"account": "account", "send": "", "table": ""}
+_ENTRIES = {"account": "account", "coupon": "", "send": "", "table": ""}
 
 
 def graph(opened: Opened, focus: str | None = None) -> Document:
@@ -189,6 +191,7 @@ def _steps(items: Sequence[ast.FlowItem]) -> Iterator[ast.FlowItem | ast.BranchA
 def _words(node: ast.Statement | ast.Verb) -> Iterator[tuple[str, str]]:
     """Names outside expressions, with their kind where it has a name space of its own."""
     if isinstance(node, ast.Block):
+        yield from (("", one.pool.text) for one in node.fields if one.pool is not None)
         for entry in node.entries:
             if entry.key.text in _ENTRIES and not isinstance(entry.value, _EXPRESSIONS):
                 values = entry.value if isinstance(entry.value, tuple) else (entry.value,)

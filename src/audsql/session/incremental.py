@@ -45,7 +45,7 @@ Document = dict[str, Any]
 _LOCAL = frozenset({"audience", "delivery", "flow", "message", "split", "test", "upload"})
 # These can concern every statement, a table as one that links two kinds of id: they are read each time, and an
 # edit of one is an edit of everything.
-_ALWAYS = frozenset({"account", "param", "policy", "table", "template", "use"})
+_ALWAYS = frozenset({"account", "codes", "coupon", "param", "policy", "table", "template", "use"})
 _KNOWN = _LOCAL | _ALWAYS | {"moved", "priority", "removed"}
 _SPACES = ("account", "policy")
 # Above this share of the statements, checking everything is no slower.

@@ -48,7 +48,12 @@ def repair(opened: Opened, *, dry_run: bool = False) -> Stated:
     store, problems = open_store(opened, create=False)
     if store is not None:
         with store:
-            return Stated(_said("state_repaired", verdict="sound", serial=store.snapshot().serial))
+            try:
+                # Its rows are verified when it is first looked at.
+                store.ledger().secret()
+                return Stated(_said("state_repaired", verdict="sound", serial=store.snapshot().serial))
+            except StoreFailed as failed:
+                problems = (failed.diagnostic,)
     codes = {one.code for one in problems}
     if not codes <= {*_DAMAGED, _UNREADABLE}:
         return _refused(*problems)
@@ -256,7 +261,7 @@ def _noted(opened: Opened) -> None:
     if isinstance(store, tuple):
         raise StoreFailed(store[0])
     with store:
-        water.note(opened, store, keys)
+        water.note(opened, store, keys, changed=False)
 
 
 def _shown(opened: Opened, path: Path) -> str:

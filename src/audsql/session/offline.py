@@ -134,4 +134,4 @@ def _messages(opened: Opened, messages: _Messages, before: _Messages | None) -> 
         for one in opened.analysis.project.deliveries
         for name in one.messages
     ]
-    return messages_document(uses, messages)
+    return messages_document(uses, messages, opened.analysis.project)

@@ -67,7 +67,9 @@ def _unknown(state: State, project: Project | None, delivery: str | None) -> Dia
     from audsql.apply.pausing import pauses_of
 
     known = {row.name for row in state.occurrences} | {row.delivery for row in state.occurrences}
-    known |= {one.name for one in project.deliveries} if project is not None else set()
+    known |= {f"flow.{row.flow}" for row in state.flow_versions}
+    if project is not None:
+        known |= {one.name for one in project.deliveries} | {f"flow.{one.name}" for one in project.flows}
     known |= {one.delivery for one in pauses_of(state) if one.delivery is not None}
     if delivery is None or delivery in known:
         return None

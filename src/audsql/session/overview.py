@@ -6,14 +6,17 @@ import os
 import platform
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from audsql.config import toml_key
 from audsql.diag import Diagnostic, has_errors
-from audsql.session.agenda import agenda_of
+from audsql.plan.definition import EVERY
+from audsql.session.agenda import agenda_of, flows_inside
 from audsql.session.planning import state_of
 from audsql.session.project import Opened, check
+from audsql.session.serving import runners_of
 
 __all__ = ["doctor", "status"]
 
@@ -48,6 +51,7 @@ def status(opened: Opened) -> tuple[Document, tuple[Diagnostic, ...], int]:
             ],
         }
         for row in state.occurrences
+        if row.time != EVERY
     ]
     resources = [
         {
@@ -62,12 +66,13 @@ def status(opened: Opened) -> tuple[Document, tuple[Diagnostic, ...], int]:
         }
         for row in state.resources
     ]
-    attention = any(row.state in ("in_doubt", "missed", "failed") for row in state.occurrences)
+    runners, found = runners_of(opened, datetime.now(UTC)) if state.lineage else ([], ())
     document = {
         "kind": "audsql.status", "format_version": "1.0", "lineage": state.lineage, "serial": state.serial,
-        **agenda_of(opened, state), "occurrences": occurrences, "resources": resources,
+        **agenda_of(opened, state), "flows": flows_inside(opened, state), "runners": runners,
+        "occurrences": occurrences, "resources": resources,
     }  # fmt: skip
-    return document, (), 7 if attention else 0
+    return document, found, 7 if found or document["needs_person"] else 0
 
 
 def doctor(opened: Opened | None) -> Document:

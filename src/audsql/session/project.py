@@ -41,7 +41,8 @@ _VALUES = "vars.toml"
 class Opened:
     """A project folder as read: `diagnostics` are those of reading and parsing, `check` adds the rest.
 
-    `kept_at`: the folder of data files, state and cache, where that is another one than that of the specs.
+    `kept_at`: the folder of data files, state and cache, where that is another one than that of the specs. `tokens`: by
+    account those of a simulator that is thrown away, in place of what the environment says.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class Opened:
     compiled_once: list[tuple[Program, tuple[Diagnostic, ...]]] = field(default_factory=list, repr=False, compare=False)
     aside: Path | None = None
     kept_at: Path | None = None
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def home(self) -> Path:
@@ -229,21 +231,29 @@ def compiled(opened: Opened) -> tuple[Program, tuple[Diagnostic, ...]]:
 
 def messages_of(opened: Opened) -> tuple[dict[str, tuple[dict[str, Any], ...]], tuple[Diagnostic, ...]]:
     """LINE message objects by message name."""
+    from audsql.line.filling import check_filling, objects_of_template
     from audsql.line.messages import check_message, coupon_message, read_messages, text_message
+    from audsql.plan.coupon_form import named_message
 
     assert opened.analysis is not None
     found: dict[str, tuple[dict[str, Any], ...]] = {}
     problems: list[Diagnostic] = []
     for message in opened.analysis.project.messages:
-        if message.text is not None or message.coupon is not None:
+        if message.coupon_name is not None:
+            named = named_message(message.coupon_name, opened.analysis.project)
+            found[message.name] = () if named is None else (named,)
+        elif message.text is not None or message.coupon is not None:
             plain = text_message(message.text) if message.text is not None else coupon_message(message.coupon or "")
             found[message.name] = (plain,)
             problems.extend(check_message(found[message.name][0], message.span, message.name))
+        elif message.template is not None:
+            found[message.name] = objects_of_template(message)
         elif message.file is not None:
             content, diagnostics = _read_inside(opened, message)
             problems.extend(diagnostics)
             if content is not None:
-                objects, diagnostics = read_messages(content, message.span, message.name)
+                judged = (lambda raw, message=message: check_filling(message, raw)) if message.personal else None
+                objects, diagnostics = read_messages(content, message.span, message.name, judged)
                 found[message.name] = objects
                 problems.extend(diagnostics)
     return found, tuple(problems)

@@ -24,15 +24,17 @@ from audsql.diag import Diagnostic, has_errors
 from audsql.meaning import ir
 from audsql.session.accounts import Remote, connect
 from audsql.session.applying import ApplyOptions, ApplyOutcome, apply, refusals_of, run_due
+from audsql.session.coupons_copied import coupons_copied
 from audsql.session.planning import open_store, state_of
 from audsql.session.project import Opened, check, compiled
 from audsql.session.sets import engine_of
 
 if TYPE_CHECKING:
     from audsql.apply.state import State
+    from audsql.apply.store import Store
     from audsql.plan.facts import RemoteAudienceFacts, RemoteFacts
 
-__all__ = ["FRIENDS_MAX", "rehearse"]
+__all__ = ["FRIENDS_MAX", "pass_time", "rehearse"]
 
 Document = dict[str, Any]
 
@@ -77,12 +79,12 @@ def _played(
     opened, base_url = copied
     # The plan is made anew against the simulated account: its endpoints and bots are others.
     outcome = apply(opened, None, replace(options, expect=None))
-    turns = 0
+    turns, last = 0, _last_of(outcome.document)
     while outcome.document is not None and outcome.exit_code in (0, 4) and turns < _TURNS_MAX:
         due = outcome.document["next_due"]
-        if due is None:
+        if due is None or last is None or datetime.fromisoformat(due) > last:
             break
-        _pass_time(base_url, datetime.fromisoformat(due))
+        pass_time(base_url, datetime.fromisoformat(due))
         following = run_due(opened, replace(options, as_of=None))
         outcome = replace(following, document=_together(outcome.document, following.document))
         turns += 1
@@ -95,6 +97,12 @@ def _played(
     return replace(outcome, document=shown)
 
 
+def _last_of(document: Document | None) -> datetime | None:
+    """Until when time is played: every send that is scheduled now, and one time of each repetition."""
+    rows = document["next"] if document is not None else ()
+    return max((datetime.fromisoformat(one["at"]) for one in rows if one["at"] is not None), default=None)
+
+
 def _together(first: Document, second: Document | None) -> Document:
     """Two reports as one: what was done adds up, how it stands is the later one's."""
     if second is None:
@@ -104,7 +112,8 @@ def _together(first: Document, second: Document | None) -> Document:
     return {**first, **second, "events": [*first["events"], *second["events"]], "summary": summary}
 
 
-def _pass_time(base_url: str, until: datetime) -> None:
+def pass_time(base_url: str, until: datetime) -> None:
+    """Let the simulator's clock come to this instant, by a minute at least."""
     with urllib.request.urlopen(f"{base_url}/_sim/clock", timeout=30) as answer:
         now = datetime.fromisoformat(json.loads(answer.read())["now"])
     seconds = max(int((until - now).total_seconds()) + 1, 60)
@@ -153,9 +162,20 @@ def _copied_state(opened: Opened, copy: Opened) -> Diagnostic | None:
     with source, target:
         try:
             target.put_back(source.backup(), copy.environment, state_time(state))
+            _copy_secret(source, target)
         except StoreFailed as failed:
             return failed.diagnostic
     return None
+
+
+def _copy_secret(source: Store, target: Store) -> None:
+    """Without a key the ledger's secret stands in a file beside the state; the copy goes with the copy."""
+    from audsql.apply.persons import secret_file
+
+    before, after = secret_file(source), secret_file(target)
+    if before is not None and after is not None and before.exists():
+        after.touch(mode=0o600)
+        after.write_bytes(before.read_bytes())
 
 
 def state_time(state: State) -> datetime:
@@ -173,6 +193,10 @@ def _world(opened: Opened, remote: Remote, state: State, as_of: datetime | None)
     now = remote.now()
     own = _own_people(opened, as_of or now)
     accounts = {name: _account(opened, name, facts, state, own, now) for name, facts in sorted(remote.facts.items())}
+    assert opened.analysis is not None
+    for name, account in accounts.items():
+        coupons = coupons_copied(remote.clients[name], state, opened.analysis.project)
+        account.update({"coupons": coupons} if coupons else {})
     return {"now": now.isoformat(timespec="seconds"), "auto": True, "accounts": accounts}
 
 
@@ -190,7 +214,16 @@ def _own_people(opened: Opened, as_of: datetime) -> list[str]:
                 found.setdefault(person)
                 if len(found) >= FRIENDS_MAX:
                     return list(found)
-    return list(found)
+    found |= dict.fromkeys(_people_of_flows(opened, as_of))
+    return list(found)[:FRIENDS_MAX]
+
+
+def _people_of_flows(opened: Opened, as_of: datetime) -> list[str]:
+    """The people of the own data that flows read, in ascending order."""
+    from audsql.session.flow_play import people_of
+
+    assert opened.analysis is not None
+    return sorted({person for flow in opened.analysis.project.flows for person in people_of(opened, flow, as_of)})
 
 
 def _account(

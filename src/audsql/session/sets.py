@@ -19,17 +19,21 @@ if TYPE_CHECKING:
     from audsql.apply.state import State
     from audsql.apply.world import World
     from audsql.data.engine import Engine, People
+    from audsql.data.queried import Friends
     from audsql.meaning.ir import Expression
 
 __all__ = ["engine_of", "evaluate"]
 
 
-def engine_of(opened: Opened, state: State | None = None, *, may_connect: bool = False) -> Engine:
+def engine_of(
+    opened: Opened, state: State | None = None, *, may_connect: bool = False, friends: Friends | None = None
+) -> Engine:
     """The engine of a project: its cache closed under the project's key, and nobody in any set who was erased.
 
     `state`: where who was erased is known from; without it, from what this machine saw of the state last.
     `may_connect`: a `query:` of a database elsewhere is asked; without it, only what is kept of its last result is
-    used. Raises EngineFailure where a key is needed and is not there, or the engine of `[engine]` cannot be opened.
+    used. `friends`: who LINE lists as friends of an account. Raises EngineFailure where a key is needed and is not
+    there, or the engine of `[engine]` cannot be opened.
     """
     from audsql.data.cache import reseal
     from audsql.data.duckdb import open_engine
@@ -63,7 +67,7 @@ def engine_of(opened: Opened, state: State | None = None, *, may_connect: bool =
         key=keys.current if keys else None,
         keys=keys,
         erased=erased,
-        queries=Queries(connections, may_connect, opened.environment),
+        queries=Queries(connections, may_connect, opened.environment, friends),
     )
 
 

@@ -209,10 +209,12 @@ def _changed(opened: Opened, what: str, rows: Callable[[State, datetime], list[A
     return _with_store(opened, work)
 
 
-def _with_store(opened: Opened, work: Callable[[Store], Stated], *, create: bool = False) -> Stated:
+def _with_store(
+    opened: Opened, work: Callable[[Store], Stated], *, create: bool = False, to_put_back: bool = False
+) -> Stated:
     from audsql.apply.store import LeaseLost, StoreFailed, lease_lost_diagnostic
 
-    store, problems = open_store(opened, create=create)
+    store, problems = open_store(opened, create=create, to_put_back=to_put_back)
     if store is None:
         return _refused(*problems)
     with store:
@@ -256,7 +258,7 @@ def push(opened: Opened, content: bytes, path: str) -> Stated:
         state = store.snapshot()
         return Stated(_said("state_pushed", serial=state.serial, verdict=verdict))
 
-    return _with_store(opened, work, create=True)
+    return _with_store(opened, work, create=True, to_put_back=True)
 
 
 # --- the lock ---------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import replace
 
-from audsql.sim import narrowcast
+from audsql.sim import narrowcast, people
 from audsql.sim.model import Account, World
 
 
@@ -21,7 +21,9 @@ def advance(world: World, seconds: float) -> None:
         elif what == "audience":
             _change_audience(account, key)
         elif what == "friend":
-            _change_friend(account, key)
+            people.due_change(world, account, key)
+        elif what == "arrive":
+            people.arrive(world, account, key)
         else:
             narrowcast.step(world, account, what, key)
     world.now = until
@@ -43,9 +45,3 @@ def _change_audience(account: Account, audience_id: int) -> None:
     (_, added, removed), *rest = audience.changes
     members = ((audience.members or frozenset()) | added) - removed
     account.audiences[audience_id] = replace(audience, members=members, changes=tuple(rest))
-
-
-def _change_friend(account: Account, user_id: str) -> None:
-    friend = account.friends[user_id]
-    (_, values), *rest = friend.changes
-    account.friends[user_id] = replace(friend, changes=tuple(rest), **values)

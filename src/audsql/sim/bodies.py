@@ -140,3 +140,19 @@ def query_boolean(call: Call, name: str, default: bool) -> bool:
     if text.lower() not in ("true", "false"):
         raise rules.refuse_details(f"{name}: must be true or false", "WRONG_TYPE", name)
     return text.lower() == "true"
+
+
+def paged(call: Call, items: list[str], size: int) -> tuple[list[str], dict[str, str]]:
+    """A page and, where there is more, its continuation token: offset and last second, for 24 hours."""
+    token = query_value(call, "start")
+    offset, expires = 0, 0
+    if token is not None:
+        parts = token.split("-")
+        if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+            raise rules.refuse(400, "Invalid start")
+        offset, expires = int(parts[0]), int(parts[1])
+        if call.world.now > expires:
+            raise rules.refuse(400, "Invalid start")
+    end = offset + size
+    lasts_until = int(call.world.now) + rules.CONTINUATION_SECONDS
+    return items[offset:end], {"next": f"{end}-{lasts_until}"} if end < len(items) else {}

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 
-from audsql.sim import agenda, worldfile
+from audsql.sim import agenda, rules, worldfile
 from audsql.sim.audiences import inventory
-from audsql.sim.clock import format_time
+from audsql.sim.clock import format_time, parse_time
 from audsql.sim.faults import read_faults
 from audsql.sim.model import Json, Response, World
+from audsql.sim.people import come_or_change
 from audsql.sim.turns import react
 
 
@@ -61,6 +62,24 @@ def _behave(world: World, document: Json) -> Json:
     raise ValueError("no send has this requestId")
 
 
+def _people(world: World, document: Json) -> Json:
+    """People follow, block, unblock or change otherwise, now or at a time to come."""
+    unknown = sorted(set(document) - {"account", "people"})
+    if unknown:
+        raise ValueError(f"unknown key: {unknown[0]}")
+    account = world.accounts[document.get("account", next(iter(world.accounts)))]
+    for given in document["people"]:
+        unknown = sorted(set(given) - worldfile.PERSON)
+        if unknown:
+            raise ValueError(f"unknown key in person: {unknown[0]}")
+        if rules.USER_ID.fullmatch(given["userId"]) is None:
+            raise ValueError("userId is not a LINE user ID")
+        at = parse_time(given["at"]) if "at" in given else world.now
+        come_or_change(world, account, given["userId"], at, worldfile.attributes(given), given.get("via"))
+    agenda.advance(world, 0)
+    return {}
+
+
 _ROUTES: dict[tuple[str, str], Callable[[World, Json], Json]] = {
     ("GET", "/_sim/inbox"): lambda world, _: world.inbox,
     ("GET", "/_sim/requests"): lambda world, _: world.requests,
@@ -73,6 +92,8 @@ _ROUTES: dict[tuple[str, str], Callable[[World, Json], Json]] = {
     ("GET", "/_sim/world"): lambda world, _: worldfile.dump(world),
     ("PUT", "/_sim/world"): _set_world,
     ("POST", "/_sim/behave"): _behave,
+    ("POST", "/_sim/people"): _people,
+    ("GET", "/_sim/webhooks"): lambda world, _: world.webhooks,
 }
 
 

@@ -7,9 +7,20 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from audsql.sim import rules
-from audsql.sim.bodies import query_integer, query_value
+from audsql.sim.bodies import paged, query_integer, query_value
 from audsql.sim.clock import day_of, days_between, month_of
-from audsql.sim.model import Account, Call, Friend, Json, Response, Send, following, is_following, target_reach
+from audsql.sim.model import (
+    Account,
+    Call,
+    Friend,
+    Json,
+    Response,
+    Send,
+    bot_user_id,
+    following,
+    is_following,
+    target_reach,
+)
 from audsql.sim.sends import count_on_day, day_query
 
 _FIRST_INSIGHT_DAY = "20161101"
@@ -192,7 +203,7 @@ def unit_count(call: Call) -> Response:
 def unit_names(call: Call) -> Response:
     """GET /v2/bot/message/aggregation/list: the unit names of this month, by pages."""
     size = query_integer(call, "limit", rules.UNIT_PAGE_MAX, 1, rules.UNIT_PAGE_MAX)
-    names, following_page = _paged(call, _units_of_month(call), size)
+    names, following_page = paged(call, _units_of_month(call), size)
     return Response(200, {"customAggregationUnits": names, **following_page})
 
 
@@ -203,31 +214,15 @@ def follower_ids(call: Call) -> Response:
     size = query_integer(call, "limit", rules.FOLLOWERS_PAGE, 1, rules.FOLLOWERS_PAGE_MAX)
     friends = call.account.friends
     people = [each for each in following(call.account, call.world.now) if friends[each].policy_accepted]
-    ids, following_page = _paged(call, people, size)
+    ids, following_page = paged(call, people, size)
     return Response(200, {"userIds": ids, **following_page})
-
-
-def _paged(call: Call, items: list[str], size: int) -> tuple[list[str], dict[str, str]]:
-    """A page and, where there is more, its continuation token: offset and last second, for 24 hours."""
-    token = query_value(call, "start")
-    offset, expires = 0, 0
-    if token is not None:
-        parts = token.split("-")
-        if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
-            raise rules.refuse(400, "Invalid start")
-        offset, expires = int(parts[0]), int(parts[1])
-        if call.world.now > expires:
-            raise rules.refuse(400, "Invalid start")
-    end = offset + size
-    lasts_until = int(call.world.now) + rules.CONTINUATION_SECONDS
-    return items[offset:end], {"next": f"{end}-{lasts_until}"} if end < len(items) else {}
 
 
 def bot_info(call: Call) -> Response:
     """GET /v2/bot/info: who the account is."""
     digits = hashlib.sha256(f"bot:{call.account.name}".encode()).hexdigest()
     body = {
-        "userId": f"U{digits[:32]}",
+        "userId": bot_user_id(call.account),
         "basicId": f"@{int(digits[32:40], 16) % 1000:03d}{call.account.name[:5].lower()}",
         "displayName": _display_name(call.account),
         "chatMode": "bot",

@@ -10,7 +10,7 @@ import hashlib
 import heapq
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audsql.sim import rules
@@ -21,7 +21,7 @@ _spelled = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Friend:
-    """One person who added the account, with the attributes LINE estimates; None is unknown."""
+    """One person who added the account, with the attributes LINE estimates; None is unknown. `via`: the friend path."""
 
     user_id: str
     status: str = "following"
@@ -32,6 +32,7 @@ class Friend:
     area: str | None = None
     os: str | None = None
     changes: tuple[tuple[float, Mapping[str, Json]], ...] = ()
+    via: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,23 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Coupon:
+    """A coupon as it was created; LINE never changes one. `draft`: begun in the manager and not published."""
+
+    coupon_id: str
+    created: float
+    document: Mapping[str, Json]
+    closed_at: float | None = None
+    draft: bool = False
+
+    def closed(self, at: float) -> Coupon:
+        """The coupon, closed at that time."""
+        return replace(self, closed_at=at)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """What changes once `nth` more narrowcasts are accepted or have ended.
+    """What changes once `nth` more sends of its kind are accepted or have ended.
 
     `friends`: new values by user; `audiences`: people added and removed by description; `reactions`: who opened and
     clicked which send, where no request id means the narrowcast itself.
@@ -130,6 +146,7 @@ class Turn:
     friends: tuple[tuple[str, Mapping[str, Json]], ...] = ()
     audiences: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = ()
     reactions: tuple[tuple[str | None, frozenset[str], Mapping[str, frozenset[str]]], ...] = ()
+    kind: str = "narrowcast"
 
 
 @dataclass(slots=True)
@@ -151,6 +168,7 @@ class Account:
     running: set[str] = field(default_factory=set)
     outcomes: list[Mapping[str, Json] | None] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
+    coupons: dict[str, Coupon] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -167,6 +185,8 @@ class World:
     inbox: list[Json] = field(default_factory=list)
     requests: list[Json] = field(default_factory=list)
     faults: list[dict[str, Json]] = field(default_factory=list)
+    # Webhook bodies in the order of time, each with the name of its account.
+    webhooks: list[Json] = field(default_factory=list)
     # (time, order of entry, account, what, key): see clock.advance.
     agenda: list[tuple[float, int, str, str, Json]] = field(default_factory=list)
     agenda_entries: int = 0
@@ -208,6 +228,20 @@ def make_uuid(world: World) -> str:
     world.ids_made += 1
     digits = hashlib.sha256(f"{world.seed}:uuid:{world.ids_made}".encode()).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
+
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def make_ulid(world: World, what: str) -> str:
+    """An id as LINE gives to webhook events and coupons: 10 digits of the time, 16 that follow from `what`."""
+    number = int(world.now * 1000) << 80 | int(hashlib.sha256(f"{world.seed}:{what}".encode()).hexdigest()[:20], 16)
+    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def bot_user_id(account: Account) -> str:
+    """The user ID of the account's own bot."""
+    return f"U{hashlib.sha256(f'bot:{account.name}'.encode()).hexdigest()[:32]}"
 
 
 def make_audience_id(world: World) -> int:

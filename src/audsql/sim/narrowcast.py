@@ -9,6 +9,7 @@ from dataclasses import replace
 from audsql.sim import rules
 from audsql.sim.bodies import check_object, json_object, query_value
 from audsql.sim.clock import format_utc
+from audsql.sim.coupons import check_coupons
 from audsql.sim.messages import check_messages, urls_of
 from audsql.sim.model import (
     Account,
@@ -49,6 +50,7 @@ def narrowcast(call: Call) -> Response:
     """POST /v2/bot/message/narrowcast: accepted now, sent later; without a recipient it means all friends."""
     body = json_object(call, _BODY, ("messages",))
     messages = check_messages(body["messages"])
+    check_coupons(call.world, call.account, messages)
     recipient = body.get("recipient")
     demographic = check_object(body.get("filter", {}), "filter", {"demographic": "object"}).get("demographic")
     if recipient is not None:
@@ -81,7 +83,7 @@ def narrowcast(call: Call) -> Response:
     call.account.running.add(call.request_id)
     schedule(call.world, planned.start_at, call.account.name, "start", call.request_id)
     schedule(call.world, planned.complete_at, call.account.name, "finish", call.request_id)
-    take_turns(call.account, "accepted", call.request_id)
+    take_turns(call.world, call.account, "narrowcast", "accepted", call.request_id)
     return Response(202, {})
 
 
@@ -123,7 +125,7 @@ def step(world: World, account: Account, what: str, request_id: str) -> None:
     account.sends[request_id] = stepped
     if stepped.narrowcast is not None and stepped.narrowcast.phase in ("succeeded", "failed"):
         account.running.discard(request_id)
-        take_turns(account, "ended", request_id)
+        take_turns(world, account, "narrowcast", "ended", request_id)
 
 
 def _start(world: World, account: Account, send: Send, planned: Narrowcast) -> Narrowcast:

@@ -8,8 +8,10 @@ from dataclasses import replace
 from audsql.sim import rules
 from audsql.sim.bodies import json_object, query_value
 from audsql.sim.clock import day_of, format_time, month_of
+from audsql.sim.coupons import check_coupons
 from audsql.sim.messages import check_messages, urls_of
 from audsql.sim.model import Account, Call, Json, Response, Send, World, following, is_following
+from audsql.sim.turns import take_turns
 
 _SEND = {"messages": "array", "notificationDisabled": "boolean"}
 _FIRST_DELIVERY_DAY = "20180331"
@@ -53,10 +55,13 @@ def deliver(world: World, account: Account, send: Send, people: tuple[str, ...])
 def _send_now(call: Call, kind: str, body: Mapping[str, Json], people: tuple[str, ...]) -> None:
     """Check the quota, deliver at once and keep the send under the request's id."""
     messages = check_messages(body["messages"])
+    check_coupons(call.world, call.account, messages)
     units = _units(body.get("customAggregationUnits", []))
     refuse_over_quota(call.world, call.account, len(people))
     send = Send(call.request_id, kind, call.world.now, messages, urls=urls_of(messages), units=units)
     call.account.sends[call.request_id] = deliver(call.world, call.account, send, people)
+    for when in ("accepted", "ended"):
+        take_turns(call.world, call.account, kind, when, call.request_id)
 
 
 def _units(names: list[Json]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ says so, which ASGI has no way to express, and an embedded simulator has to star
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -35,10 +36,22 @@ class _Server(socketserver.ThreadingTCPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, simulation: Simulation, port: int) -> None:
+    def __init__(self, simulation: Simulation, port: int, webhooks: Path | None) -> None:
         self.simulation = simulation
+        self.webhooks = webhooks
+        self.webhooks_written = len(simulation.world.webhooks)
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def write_webhooks(self) -> None:
+        """Append what the webhook was told since the last time: one body a line, as a shop's server would keep it."""
+        told = self.simulation.world.webhooks
+        if self.webhooks is None or len(told) <= self.webhooks_written:
+            return
+        with self.webhooks.open("a", encoding="utf-8") as file:
+            for body in told[self.webhooks_written :]:
+                file.write(json.dumps({name: body[name] for name in ("destination", "events")}) + "\n")
+        self.webhooks_written = len(told)
 
     @property
     def base_url(self) -> str:
@@ -64,6 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         with server.lock:
             response = server.simulation.handle(self.command, path, query, headers, body, headers.get("Host", ""))
             content = response.content()
+            server.write_webhooks()
         if response.dropped:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -113,9 +127,12 @@ def _wire(response: Response, content: bytes) -> bytes:
 class Embedded:
     """A simulator in a thread of this process; leaving the `with` block stops it."""
 
-    def __init__(self, world: Mapping[str, Json], port: int = 0) -> None:
-        """Load the world and start listening on 127.0.0.1; port 0 takes a free one."""
-        self._server = _Server(Simulation(world), port)
+    def __init__(self, world: Mapping[str, Json], port: int = 0, webhooks: Path | None = None) -> None:
+        """Load the world and start listening on 127.0.0.1; port 0 takes a free one.
+
+        `webhooks`: a file to which webhook bodies are appended, one JSON document a line.
+        """
+        self._server = _Server(Simulation(world), port, webhooks)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": _POLL_SECONDS}, daemon=True
         )
@@ -152,12 +169,12 @@ class Embedded:
         self.stop()
 
 
-def start_embedded(world: Mapping[str, Json]) -> Embedded:
+def start_embedded(world: Mapping[str, Json], webhooks: Path | None = None) -> Embedded:
     """Start a simulator of this world in a thread. Raises ValueError, KeyError or TypeError for a wrong world."""
-    return Embedded(world)
+    return Embedded(world, webhooks=webhooks)
 
 
-def run_simulator(world: Mapping[str, Json], port: int, ready_file: Path | None) -> None:
+def run_simulator(world: Mapping[str, Json], port: int, ready_file: Path | None, webhooks: Path | None = None) -> None:
     """Serve this world on 127.0.0.1 until SIGTERM or SIGINT.
 
     Prints the base URL as the one line on standard output and, with `ready_file`, writes it there once the port
@@ -167,7 +184,7 @@ def run_simulator(world: Mapping[str, Json], port: int, ready_file: Path | None)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-    with Embedded(world, port) as running:
+    with Embedded(world, port, webhooks) as running:
         sys.stdout.write(running.base_url + "\n")
         sys.stdout.flush()
         if ready_file is not None:

@@ -1,4 +1,4 @@
-"""What changes between the sends of a delivery: turns that a world file ties to its next narrowcasts."""
+"""What changes between the sends of a delivery: turns that a world file ties to its next sends."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from audsql.sim.model import Account, Json, Send, Turn
+from audsql.sim.model import Account, Json, Send, Turn, World
+from audsql.sim.people import change_friend
 
-KEYS = frozenset({"nth", "when", "friends", "audiences", "reactions"})
+KEYS = frozenset({"nth", "when", "kind", "friends", "audiences", "reactions"})
 _WHEN = ("accepted", "ended")
+_KINDS = ("narrowcast", "broadcast", "multicast", "push")
 
 
 def load_turn(given: Mapping[str, Json], read_attributes: Callable[[Mapping[str, Json]], dict[str, Any]]) -> Turn:
@@ -19,6 +21,8 @@ def load_turn(given: Mapping[str, Json], read_attributes: Callable[[Mapping[str,
         raise ValueError(f"unknown key in turn: {unknown[0]}")
     if given["when"] not in _WHEN or isinstance(given["nth"], bool) or int(given["nth"]) < 1:
         raise ValueError("a turn happens when the nth narrowcast, from 1, is accepted or ended")
+    if given.get("kind", "narrowcast") not in _KINDS:
+        raise ValueError("kind is narrowcast, broadcast, multicast or push")
     return Turn(
         nth=int(given["nth"]),
         when=given["when"],
@@ -35,6 +39,7 @@ def load_turn(given: Mapping[str, Json], read_attributes: Callable[[Mapping[str,
             )
             for one in given.get("reactions", ())
         ),
+        kind=given.get("kind", "narrowcast"),
     )
 
 
@@ -43,6 +48,7 @@ def dump_turn(turn: Turn, write_attributes: Callable[[Mapping[str, Json]], dict[
     return {
         "nth": turn.nth,
         "when": turn.when,
+        "kind": turn.kind,
         "friends": [{"userId": user_id, **write_attributes(values)} for user_id, values in turn.friends],
         "audiences": [
             {"description": name, "add": sorted(added), "remove": sorted(removed)}
@@ -67,18 +73,22 @@ def react(send: Send, opened: Iterable[str], clicked: Mapping[str, Iterable[str]
     return replace(send, opened=send.opened | frozenset(opened), clicked=merged)
 
 
-def take_turns(account: Account, when: str, request_id: str) -> None:
-    """Count one narrowcast as accepted or ended; the turns that waited for it happen, in the order of the file."""
-    counted = [replace(turn, nth=turn.nth - 1) if turn.when == when else turn for turn in account.turns]
+def take_turns(world: World, account: Account, kind: str, when: str, request_id: str) -> None:
+    """Count one send as accepted or ended; the turns that waited for it happen, in the order of the file."""
+    if not account.turns:
+        return
+    counted = [
+        replace(turn, nth=turn.nth - 1) if (turn.kind, turn.when) == (kind, when) else turn for turn in account.turns
+    ]
     account.turns = [turn for turn in counted if turn.nth]
     for turn in counted:
         if not turn.nth:
-            _happen(account, turn, request_id)
+            _happen(world, account, turn, request_id)
 
 
-def _happen(account: Account, turn: Turn, request_id: str) -> None:
+def _happen(world: World, account: Account, turn: Turn, request_id: str) -> None:
     for user_id, values in turn.friends:
-        account.friends[user_id] = replace(account.friends[user_id], **values)
+        change_friend(world, account, user_id, values)
     for name, added, removed in turn.audiences:
         for audience in [each for each in account.audiences.values() if each.description == name]:
             members = ((audience.members or frozenset()) | added) - removed

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import parse_qs, unquote
 
-from audsql.sim import agenda, audiences, insight, rules, sends
+from audsql.sim import agenda, audiences, coupons, insight, rules, sends
 from audsql.sim.bodies import form_parts
 from audsql.sim.clock import format_time, http_date, take_token
 from audsql.sim.control import control
@@ -41,6 +41,7 @@ class Endpoint:
 _AUDIENCE = "/v2/bot/audienceGroup"
 _MESSAGE = "/v2/bot/message"
 _INSIGHT = "/v2/bot/insight"
+_COUPON = "/v2/bot/coupon"
 _MINUTE, _HOUR = rules.PER_MINUTE, rules.PER_HOUR
 
 # Fixed paths stand before those with a parameter: the first that fits answers.
@@ -71,6 +72,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", f"{_MESSAGE}/delivery/{{kind:reply|push|multicast|broadcast}}", sends.delivery_count),
     Endpoint("GET", f"{_MESSAGE}/aggregation/info", insight.unit_count),
     Endpoint("GET", f"{_MESSAGE}/aggregation/list", insight.unit_names),
+    Endpoint("POST", _COUPON, coupons.create, rules.COUPON_RATE),
+    Endpoint("GET", _COUPON, coupons.list_own, rules.COUPON_RATE),
+    Endpoint("GET", f"{_COUPON}/{{couponId}}", coupons.get, rules.COUPON_RATE),
+    Endpoint("PUT", f"{_COUPON}/{{couponId}}/close", coupons.close, rules.COUPON_RATE),
     Endpoint("GET", f"{_INSIGHT}/followers", insight.followers, _HOUR),
     Endpoint("GET", f"{_INSIGHT}/demographic", insight.demographic, _HOUR),
     Endpoint("GET", f"{_INSIGHT}/message/delivery", insight.message_delivery, _HOUR),

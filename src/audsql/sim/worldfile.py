@@ -16,6 +16,7 @@ from audsql.sim.model import (
     Accepted,
     Account,
     Audience,
+    Coupon,
     Friend,
     Job,
     Json,
@@ -30,17 +31,18 @@ from audsql.sim.turns import dump_turn, load_turn
 
 # Keys of an account that are not settings.
 _PARTS = frozenset(
-    {"token", "quota", "friends", "sends", "audiences", "retryKeys", "buckets", "used", "progress", "turns"}
+    {"token", "quota", "friends", "sends", "audiences", "retryKeys", "buckets", "used", "progress", "turns", "coupons"}
 )
 # Every key of a world file; a misspelt one would otherwise change nothing and say nothing.
 KEYS: dict[str, frozenset[str]] = {
     "world": frozenset(
-        {"now", "seed", "auto", "rateLimits", "made", "accounts", "inbox", "requests", "faults", "$schema"}
+        {"now", "seed", "auto", "rateLimits", "made", "accounts", "inbox", "requests", "faults", "webhooks", "$schema"}
     ),
     "account": _PARTS
     | {"followersReadable", "notIncludesUnknown", "targetReach", "displayName", "insufficientStatus"}
     | {"readySeconds", "jobSeconds", "waitSeconds", "sendSeconds", "usableSeconds"},
-    "friend": frozenset({"userId", "status", "followedAt", "policyAccepted", "gender", "age", "area", "os", "changes"}),
+    "friend": frozenset({"userId", "status", "followedAt", "policyAccepted", "gender", "age", "area", "os", "changes"})
+    | {"via"},
     "send": frozenset(
         {"requestId", "kind", "at", "messages", "to", "opened", "clicked", "urls", "units", "phase", "narrowcast"}
     ),
@@ -50,9 +52,12 @@ KEYS: dict[str, frozenset[str]] = {
         | {"owner", "changes"}
     ),
     "turn": TURN_KEYS,
+    "coupon": frozenset({"couponId", "created", "closed", "draft", "document"}),
 }
 _ATTRIBUTES = {"status": "status", "gender": "gender", "age": "age", "area": "area", "os": "os",
                "policyAccepted": "policy_accepted"}  # fmt: skip
+# What the control plane may say of a person.
+PERSON = frozenset({"userId", "at", "via"}) | frozenset(_ATTRIBUTES)
 
 
 def load(document: Mapping[str, Json]) -> World:
@@ -71,6 +76,7 @@ def load(document: Mapping[str, Json]) -> World:
     world.inbox = list(document.get("inbox", ()))
     world.requests = list(document.get("requests", ()))
     world.faults = [dict(fault) for fault in document.get("faults", ())]
+    world.webhooks = list(document.get("webhooks", ()))
     for name, given in document["accounts"].items():
         world.accounts[name] = _load_account(world, name, given)
     tokens = [account.token for account in world.accounts.values()]
@@ -96,7 +102,7 @@ def _load_account(world: World, name: str, given: Mapping[str, Json]) -> Account
         quota=int(quota["value"]) if quota["type"] == "limited" else None,
         friends={friend.user_id: friend for friend in map(_load_friend, given.get("friends", ()))},
         outcomes=list(given.get("progress", ())),
-        turns=[load_turn(turn, _attributes) for turn in given.get("turns", ())],
+        turns=[load_turn(turn, attributes) for turn in given.get("turns", ())],
     )
     for send in map(_load_send, given.get("sends", ())):
         account.sends[send.request_id] = send
@@ -107,6 +113,9 @@ def _load_account(world: World, name: str, given: Mapping[str, Json]) -> Account
         account.retry_keys[key] = Accepted(parse_time(kept["at"]), kept["requestId"], kept.get("echo", {}))
     for bucket, kept in given.get("buckets", {}).items():
         account.buckets[bucket] = (kept["level"], parse_time(kept["at"]))
+    for entry in given.get("coupons", ()):
+        coupon = _load_coupon(entry)
+        account.coupons[coupon.coupon_id] = coupon
     account.used = dict(given["used"]) if "used" in given else _used_by(account, quota, month_of(world.now))
     _schedule_all(world, account)
     return account
@@ -130,12 +139,14 @@ def _load_friend(given: Mapping[str, Json]) -> Friend:
     return Friend(
         user_id=given["userId"],
         followed_at=_time(given.get("followedAt")),
-        changes=tuple((parse_time(change["at"]), _attributes(change)) for change in given.get("changes", ())),
-        **_attributes(given),
+        via=given.get("via"),
+        changes=tuple((parse_time(change["at"]), attributes(change)) for change in given.get("changes", ())),
+        **attributes(given),
     )
 
 
-def _attributes(given: Mapping[str, Json]) -> dict[str, Any]:
+def attributes(given: Mapping[str, Json]) -> dict[str, Any]:
+    """What a document says of a friend's values, under our names."""
     return {ours: given[theirs] for theirs, ours in _ATTRIBUTES.items() if theirs in given}
 
 
@@ -223,6 +234,29 @@ def _free_id(world: World, account: Account) -> int:
     return made
 
 
+def _load_coupon(given: Mapping[str, Json]) -> Coupon:
+    _check_keys(given, "coupon")
+    return Coupon(
+        coupon_id=given["couponId"],
+        created=parse_time(given["created"]),
+        document=dict(given["document"]),
+        closed_at=_time(given.get("closed")),
+        draft=bool(given.get("draft", False)),
+    )
+
+
+def _dump_coupon(coupon: Coupon) -> dict[str, Json]:
+    return _given(
+        (
+            ("couponId", coupon.coupon_id),
+            ("created", format_time(coupon.created)),
+            ("closed", _when(coupon.closed_at)),
+            ("draft", coupon.draft or None),
+            ("document", dict(coupon.document)),
+        )
+    )
+
+
 def _load_job(given: Mapping[str, Json]) -> Job:
     return Job(
         job_id=given["audienceGroupJobId"],
@@ -243,6 +277,8 @@ def _schedule_all(world: World, account: Account) -> None:
         for at, _, _ in audience.changes:
             schedule(world, at, account.name, "audience", audience.audience_group_id)
     for friend in account.friends.values():
+        if friend.followed_at is not None and friend.followed_at > world.now:
+            schedule(world, friend.followed_at, account.name, "arrive", friend.user_id)
         for at, _ in friend.changes:
             schedule(world, at, account.name, "friend", friend.user_id)
     for send in account.sends.values():
@@ -266,6 +302,7 @@ def dump(world: World) -> dict[str, Json]:
         "inbox": list(world.inbox),
         "requests": list(world.requests),
         "faults": [dict(fault) for fault in world.faults],
+        "webhooks": list(world.webhooks),
     }
 
 
@@ -280,6 +317,7 @@ def _dump_account(account: Account) -> dict[str, Json]:
         "friends": [_dump_friend(friend) for friend in account.friends.values()],
         "sends": [_dump_send(send) for send in account.sends.values()],
         "audiences": [_dump_audience(account, audience) for audience in account.audiences.values()],
+        "coupons": [_dump_coupon(coupon) for coupon in account.coupons.values()],
         "retryKeys": {
             key: {"at": format_time(kept.at), "requestId": kept.request_id, "echo": dict(kept.echo)}
             for key, kept in account.retry_keys.items()
@@ -306,6 +344,7 @@ def _dump_friend(friend: Friend) -> dict[str, Json]:
         (
             ("userId", friend.user_id),
             ("followedAt", _when(friend.followed_at)),
+            ("via", friend.via),
             *attributes,
             ("changes", changes or None),
         )

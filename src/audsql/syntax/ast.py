@@ -59,8 +59,8 @@ __all__ = [
     "Number", "Parameter", "ParameterType", "Paren", "PeopleRange", "Percent", "Policy", "PolicyRule", "Priority",
     "Prove", "QuietRule", "Range", "Reentry", "Reference", "Removed", "RequireRule", "SendStep", "SinceCondition",
     "Split", "Star", "StartOnFollow", "StartWhen", "Statement", "Step", "Test", "TestAt", "TestItem", "Text",
-    "ThresholdCondition", "TimeOfDay", "TimesCondition", "TriggerOn", "Use", "Value", "Verb", "WaitFor", "WaitUntil",
-    "Word",
+    "TestedRule", "ThresholdCondition", "TimeOfDay", "TimesCondition", "TriggerOn", "Use", "Value", "Verb", "WaitFor",
+    "WaitUntil", "Word",
 ]  # fmt: skip
 
 # --- statements ---------------------------------------------------------------------------------
@@ -121,19 +121,21 @@ ParameterType = Literal["string", "number", "date", "duration", "percent", "list
 @dataclass(frozen=True, slots=True)
 class Field:
     """`column points: number = 0` of a message with a template: a column, its type, and what stands for a
-    missing value; without a fallback a missing value is an error."""
+    missing value; without a fallback a missing value is an error. `column code: codes winter` has the codes that
+    it names as its `pool`, a string as its type and no fallback."""
 
     name: Name
     type: ParameterType
     fallback: Value | None
     span: Span = at()
+    pool: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`account`, `upload`, `table`, `message` or `delivery`: a name and its entries."""
+    """`account`, `upload`, `table`, `coupon`, `codes`, `message` or `delivery`: a name and its entries."""
 
-    kind: Literal["account", "upload", "table", "message", "delivery"]
+    kind: Literal["account", "upload", "table", "coupon", "codes", "message", "delivery"]
     name: Name
     entries: tuple[Entry, ...]
     verbs: tuple[Verb, ...] = ()
@@ -186,25 +188,35 @@ class MeasureRule:
 
 
 @dataclass(frozen=True, slots=True)
-class QuietRule:
-    """`quiet 21:00..09:00`, the start included, the end not."""
+class TestedRule:
+    """`require tested`."""
 
-    hours: Range | Word
     exceptions: tuple[Name, ...] = ()
     span: Span = at()
 
 
 @dataclass(frozen=True, slots=True)
+class QuietRule:
+    """`quiet 21:00..09:00`, the start included, the end not; `over` is the word behind it."""
+
+    hours: Range | Word
+    exceptions: tuple[Name, ...] = ()
+    span: Span = at()
+    over: Literal["move", "refuse"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CapRule:
-    """`cap 2 per person per 7 days`."""
+    """`cap 2 per person per 7 days`; `over` is the word behind it."""
 
     count: int | Word
     duration: Duration | Word
     exceptions: tuple[Name, ...] = ()
     span: Span = at()
+    over: Literal["move", "refuse"] | None = None
 
 
-PolicyRule = ExcludeRule | RequireRule | MeasureRule | QuietRule | CapRule
+PolicyRule = ExcludeRule | RequireRule | MeasureRule | TestedRule | QuietRule | CapRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,6 +284,7 @@ _TERM_ACTIONS: dict[str, Action] = {
     "chain_start": _chain_start, "chain": _chain, "negation": _negation, "paren": _paren,
     "reference": _reference, "call": _call, "dotted_call": _dotted_call,
     "share": _share, "share_call": _share_call, "named": _named, "type": _spelled, "removal": _spelled,
+    "over": _spelled,
 }  # fmt: skip
 # Productions of one part that stand for it.
 _STANDING = (
@@ -298,6 +299,6 @@ ACTIONS: dict[str, Action] = {
 PLACELESS = frozenset(
     {
         "one", "more", "next", "first", "skip", "spelled", "unit", "count", "comparison", "aggregate", "times", "index",
-        "type", "removal", "share", "named", "chain_start", "chain", "schedule", "exceptions",
+        "type", "removal", "share", "named", "chain_start", "chain", "schedule", "exceptions", "over",
     }
 )  # fmt: skip

@@ -46,17 +46,26 @@ def _freshness(_making: Making, parts: list[Any], span: Span) -> ast.MeasureRule
     return ast.MeasureRule("freshness", None, None, _excepted(parts), span)
 
 
+def _tested(_making: Making, parts: list[Any], span: Span) -> ast.TestedRule:
+    return ast.TestedRule(_excepted(parts), span)
+
+
+def _over(parts: list[Any]) -> Any:
+    """The word `move` or `refuse` of a rule."""
+    return next((part for part in parts if isinstance(part, str)), None)
+
+
 def _quiet(_making: Making, parts: list[Any], span: Span) -> ast.QuietRule:
-    return ast.QuietRule(parts[1], _excepted(parts), span)
+    return ast.QuietRule(parts[1], _excepted(parts), span, _over(parts))
 
 
 def _quiet_hours(_making: Making, parts: list[Any], span: Span) -> ast.QuietRule:
     hours = ast.Range(parts[1], parts[3], parts[1].span.to(parts[3].span))
-    return ast.QuietRule(hours, _excepted(parts), span)
+    return ast.QuietRule(hours, _excepted(parts), span, _over(parts))
 
 
 def _cap(_making: Making, parts: list[Any], span: Span) -> ast.CapRule:
-    return ast.CapRule(parts[1], parts[5], _excepted(parts), span)
+    return ast.CapRule(parts[1], parts[5], _excepted(parts), span, _over(parts))
 
 
 # --- flows --------------------------------------------------------------------------------------
@@ -142,7 +151,7 @@ def _steps(parts: list[Any]) -> tuple[ast.Step, ...]:
 
 FLOW_ACTIONS: dict[str, Action] = {
     "policy": _policy, "exceptions": _exceptions, "exclude": _exclude, "require": _require, "measured": _measured,
-    "freshness": _freshness, "quiet": _quiet, "quiet_hours": _quiet_hours, "cap": _cap,
+    "freshness": _freshness, "tested": _tested, "quiet": _quiet, "quiet_hours": _quiet_hours, "cap": _cap,
     "flow": _flow, "flow_entry": _flow_entry, "reentry": _reentry, "after": _after, "start_when": _start_when,
     "start_on_follow": _start_on_follow, "trigger_on": _trigger_on, "exit_when": _exit_when,
     "wait_for": _wait_for, "wait_until": _wait_until, "send": _send, "send_key": _send,

@@ -50,6 +50,10 @@ def _field(_making: Making, parts: list[Any], span: Span) -> ast.Field:
     return ast.Field(parts[1], parts[3], parts[5] if len(parts) == 6 else None, span)
 
 
+def _field_codes(_making: Making, parts: list[Any], span: Span) -> ast.Field:
+    return ast.Field(parts[1], "string", None, span, parts[4])
+
+
 def _id_column(_making: Making, parts: list[Any], span: Span) -> ast.IdColumn:
     return ast.IdColumn(parts[0], parts[2] if len(parts) == 3 else None, span)
 
@@ -170,7 +174,7 @@ def _prove(making: Making, parts: list[Any], span: Span) -> ast.Prove:
 STATEMENT_ACTIONS: dict[str, Action] = {
     "entry": _entry, "entry_to": _entry_to, "entry_id": _entry_id, "entry_expect": _entry_expect,
     "entry_every": _entry_every, "schedule": _schedule, "entry_fresh": _entry_fresh, "field": _field,
-    "id_column": _id_column, "people": _people, "flag": _flag, "verb": _verb,
+    "field_codes": _field_codes, "id_column": _id_column, "people": _people, "flag": _flag, "verb": _verb,
     "block": _block, "audience": _audience, "audience_with": _audience_with, "param": _param, "use": _use,
     "loop": _loop, "split": _split, "arm": _arm, "priority": _priority, "moved": _moved,
     "removed": _removed, "test": _test, "given": _given, "test_at": _test_at, "expect": _expect,

@@ -185,9 +185,21 @@ def _word(table: Table, tokens: Tokens, states: list[int], row: dict[str, int], 
         return terminal if terminal and "LPAR" in row and text.upper() in table.folded_words else "NAME"
     if text in CALL_WORDS and not _calls(tokens, index + 1):
         return "NAME"
+    if text == "tested" and _begins_set(tokens, index + 1, stop):
+        return "NAME"
     if row[terminal] < 0 and "NAME" in row and not _viable(table, states, terminal):
         return "NAME"
     return terminal
+
+
+def _begins_set(tokens: Tokens, index: int, stop: int) -> bool:
+    """Whether the word before this piece goes on as a set: `require tested AND friends` is about an audience."""
+    if index >= stop:
+        return False
+    word = tokens.word(index).upper()
+    if word == "EXCEPT":
+        return index + 1 < stop and tokens.word(index + 1) != "for"
+    return word in ("AND", "OR", ".") or _glued(tokens, index)
 
 
 def _glued(tokens: Tokens, index: int) -> bool:

@@ -208,10 +208,14 @@ def _item_line(text: str, item: _Item) -> _Line:
             return _Line(item.text, "")
         case ast.Field():
             fallback = f" = {value_text(item.fallback, text)}" if item.fallback else ""
-            return _Line("column", f"{name_text(item.name, text)}: {item.type}{fallback}")
+            kind = f"codes {name_text(item.pool, text)}" if item.pool else item.type
+            return _Line("column", f"{name_text(item.name, text)}: {kind}{fallback}")
         case ast.Arm():
             return _Line(name_text(item.name, text), value_text(item.weight, text), "arm")
-        case ast.ExcludeRule() | ast.RequireRule() | ast.MeasureRule() | ast.QuietRule() | ast.CapRule():
+        case (
+            ast.ExcludeRule() | ast.RequireRule() | ast.MeasureRule() | ast.TestedRule() | ast.QuietRule()
+            | ast.CapRule()
+        ):  # fmt: skip
             return _rule_line(text, item)
         case ast.Given():
             return _Line(f"given {expression_text(item.atom, text)}", f"= {value_text(item.people, text)}", "given")
@@ -235,11 +239,18 @@ def _rule_line(text: str, rule: ast.PolicyRule) -> _Line:
         case ast.MeasureRule():
             bound = f" {rule.operator} {value_text(rule.value, text)}" if rule.value else ""
             head, rest = "require", rule.measure + bound
+        case ast.TestedRule():
+            head, rest = "require", "tested"
         case ast.QuietRule():
-            head, rest = "quiet", value_text(rule.hours, text)
+            head, rest = "quiet", value_text(rule.hours, text) + _over(rule)
         case ast.CapRule():
-            head, rest = "cap", f"{count_text(rule.count, text)} per person per {value_text(rule.duration, text)}"
+            per = f"per person per {value_text(rule.duration, text)}"
+            head, rest = "cap", f"{count_text(rule.count, text)} {per}{_over(rule)}"
     return _Line(head, rest + _exceptions(text, rule))
+
+
+def _over(rule: ast.QuietRule | ast.CapRule) -> str:
+    return f" {rule.over}" if rule.over else ""
 
 
 def _exceptions(text: str, rule: ast.PolicyRule) -> str:

@@ -37,7 +37,7 @@ __all__ = [
 # What begins a statement, those of later versions of the language included.
 STATEMENT_WORDS = frozenset(
     {
-        "account", "upload", "table", "message", "audience", "delivery", "policy", "test",
+        "account", "upload", "table", "coupon", "codes", "message", "audience", "delivery", "policy", "test",
         "split", "priority", "flow", "param", "for", "use", "moved", "removed",
     }
 )  # fmt: skip

@@ -16,6 +16,8 @@ _HEADS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "account": (_NAMES, ("{", "[")),
     "upload": (_NAMES, ("{", "[")),
     "table": (_NAMES, ("{", "[")),
+    "coupon": (_NAMES, ("{", "[")),
+    "codes": (_NAMES, ("{", "[")),
     "message": (_NAMES, ("{", "[")),
     "delivery": (_NAMES, ("{", "[")),
     "policy": (_NAMES, ("{", "[")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from audsql.catalog import render_text, word
@@ -12,7 +12,7 @@ from audsql.view.numbers import moment
 from audsql.view.operated import agenda
 from audsql.view.terminal import Colour, Style, left, neutralise
 
-__all__ = ["event_line", "result", "status"]
+__all__ = ["event_line", "next_lines", "result", "status"]
 
 _STATE_COLOURS: dict[str, Colour] = {
     "done": "green",
@@ -35,7 +35,9 @@ def event_line(event: dict[str, Any], style: Style) -> str:
     facts.setdefault("success", "?")
     if "reason" in facts:
         facts["reason"] = _word(f"reason.{facts['reason']}", style.language, str(facts["reason"]))
-    text = _word(f"event.{event['event']}", style.language, str(event["event"]).replace("_", " "))
+    # Requests to listed people say whose they are; those of a delivery's parts name the delivery.
+    name = f"batch_{event['event']}" if "owner" in event else str(event["event"])
+    text = _word(f"event.{name}", style.language, name.replace("_", " "))
     return f"  {render_text(text, facts)}"
 
 
@@ -63,11 +65,30 @@ def result(document: dict[str, Any], style: Style) -> str:
         names = ", ".join(map(neutralise, document["paused"]))
         lines.append(style.paint("yellow", word("result.paused", style.language, names=names)))
     lines.append(_closing(document, style))
+    lines += next_lines(document, style.language)
     return "\n".join(lines) + "\n"
 
 
+_NEXT_MAX = 3
+
+
+def next_lines(document: dict[str, Any], language: str) -> list[str]:
+    """What is due next, the first few; nothing for what is no run."""
+    if document.get("kind") not in ("audsql.apply", "audsql.run"):
+        return []
+    if "next" not in document:
+        return []
+    rows = [one for one in document["next"] if one["at"] is not None]
+    if not rows:
+        return [word("result.nothing_next", language)] if document["kind"] == "audsql.run" else []
+    named = ({"name": neutralise(one["name"]), "at": moment(one["at"])} for one in rows[:_NEXT_MAX])
+    shown = [word("result.next", language, **facts) for facts in named]
+    left_out = len(rows) - len(shown)
+    return [*shown, *([word("result.next_more", language, count=left_out)] if left_out else [])]
+
+
 _REFUSED = 5
-_DONE = ("added", "changed", "deleted", "sent", "unknown")
+_DONE = ("added", "changed", "deleted", "sent", "sent_in_flows", "entered_flows", "unknown")
 
 
 def _closing(document: dict[str, Any], style: Style) -> str:
@@ -89,7 +110,7 @@ def _closing(document: dict[str, Any], style: Style) -> str:
         text = f"Apply complete! Audiences: {done}"
         if document.get("kind") == "audsql.run" and not any(summary.get(name) for name in _DONE):
             text = word("result.nothing_due", style.language)
-        for name in ("sent", "scheduled"):
+        for name in ("sent", "entered_flows", "sent_in_flows", "scheduled"):
             if summary.get(name):
                 text += f" {word(f'result.{name}', style.language, count=summary[name])}"
         return style.paint("green", text)
@@ -118,7 +139,8 @@ def _needs_person(document: dict[str, Any], style: Style) -> Iterator[str]:
     for one in document.get("needs_person", ()):
         name = neutralise(one["delivery"])
         state = word(f"state.{one['state']}", style.language)
-        yield style.paint("red", f"! {word('status.delivery', style.language, name=name, state=state)}")
+        key = "status.flow" if name.startswith("flow.") else "status.delivery"
+        yield style.paint("red", f"! {word(key, style.language, name=name, state=state)}")
 
 
 def status(document: dict[str, Any], style: Style) -> str:
@@ -126,12 +148,37 @@ def status(document: dict[str, Any], style: Style) -> str:
     lines = [word("status.header", style.language, serial=document["serial"])]
     head = list(agenda(document, style))
     lines += ["", *head] if head else []
+    lines += list(_flows_inside(document.get("flows", ()), style))
+    lines += runner_lines(document, style)
     occurrences = sorted(document["occurrences"], key=_occurrence_order)
     lines += list(_occurrences(occurrences, style))
     lines += list(_resources(document["resources"], style))
-    if not occurrences and not document["resources"]:
+    if not occurrences and not document["resources"] and not document["serial"]:
         lines.append(word("status.nothing", style.language))
     return "\n".join(lines) + "\n"
+
+
+def _flows_inside(flows: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
+    if not flows:
+        return
+    yield ""
+    yield style.paint("bold", word("status.flows", style.language))
+    width = max(cell_width(neutralise(one["flow"])) for one in flows)
+    for one in flows:
+        inside = word("status.flow_inside", style.language, count=f"{one['people']:,}")
+        due = word("status.flow_due", style.language, at=moment(one["next_due"])) if one["next_due"] else ""
+        yield f"  {left(neutralise(one['flow']), width)}  {inside}  {due}".rstrip()
+
+
+def runner_lines(document: dict[str, Any], style: Style) -> list[str]:
+    """The services that look after this project, one line each."""
+    rows = document.get("runners", ())
+    lines = []
+    for one in rows:
+        facts = {"host": neutralise(one["host"]), "pid": one["pid"], "seen": moment(one["seen"])}
+        text = word(f"runner.{one['state']}", style.language, **facts)
+        lines.append("  " + (style.paint("red", text) if one["state"] == "overdue" else text))
+    return ["", style.paint("bold", word("status.runners", style.language)), *lines] if lines else []
 
 
 def _occurrence_order(one: dict[str, Any]) -> tuple[bool, str, str]:

@@ -226,8 +226,8 @@ def _sends(document: Document, style: Style) -> Iterator[str]:
     for send in document["sends"][:_SENDS_MAX]:
         if send["kind"] == "broadcast":
             yield _word("broadcast", style)
-        elif send["kind"] == "multicast":
-            yield _word("multicast", style, text=neutralise(send["members"]["text"]))
+        elif send["kind"] in ("multicast", "listed", "push"):
+            yield _word(send["kind"], style, text=neutralise(send["members"]["text"]))
         else:
             yield from _narrowcast(send, document, style)
     if len(document["sends"]) > _SENDS_MAX:

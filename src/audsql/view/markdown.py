@@ -13,12 +13,15 @@ from typing import Any
 from audsql.catalog import word
 from audsql.plan.masking import FLOOR
 from audsql.view.comment import Section, fitted
+from audsql.view.coupons import COUPON_SIGNS, coupon_reason, coupon_rows
 from audsql.view.drift import drift_lines
+from audsql.view.flows import FLOW_SIGNS, flow_blocks, flow_reason, people_text
 from audsql.view.mermaid import graph_lines
 from audsql.view.numbers import duration, linkage_lines, moment, size
 from audsql.view.plan import (
     DELIVERY_SIGNS,
     UPLOAD_SIGNS,
+    delivery_reason,
     guard_title,
     labels_of,
     listed_changes,
@@ -50,6 +53,7 @@ def plan_comment(document: Mapping[str, Any], language: str, floor: int = FLOOR)
         head,
         Section((), tuple(_guards(shown, language))),
         _table(shown, language),
+        details(word("plan.flows", language), _flows(shown, language)),
         details(word("markdown.graph", language), graph_lines(shown, language), whole=True),
         details(word("markdown.messages", language), message_blocks(shown, language)),
         details(word("plan.meanings", language), _bullets(_meanings(shown, language))),
@@ -160,8 +164,7 @@ def _delivery_rows(document: Mapping[str, Any], language: str) -> Iterator[str]:
     kind = word("kind.delivery", language)
     deliveries = [one for one in document["deliveries"] if one["action"] != "sent"]
     for one in sorted(deliveries, key=lambda row: (DELIVERY_SIGNS[row["action"]] != "!", row["address"])):
-        at = moment(one["at"]) if one["at"] else word("plan.now", language)
-        why = quoted(word(f"delivery.{one['action']}", language, at=at))
+        why = quoted(delivery_reason(one, language))
         name = _name(one["address"].removeprefix("delivery."))
         yield _row(DELIVERY_SIGNS[one["action"]], f"{kind} {name}", size(one["people"]), "", "", why)
 
@@ -189,6 +192,14 @@ def _name_rows(document: Mapping[str, Any], language: str) -> Iterator[str]:
         kept = one["action"] == "keep"
         why = word("removed.keep" if kept else "removed.delete", language, count=len(one["addresses"]))
         yield _row("~" if kept else "-", f"{kind} {_name(one['name'])}", "", "", "", why)
+    for one in document.get("flows", ()):
+        if one["action"] not in ("keep", "closing"):
+            people = people_text(one["entering"]) if one["action"] in ("new", "change", "move") else ""
+            what = f"{word('kind.flow', language)} {_name(one['address'].removeprefix('flow.'))}"
+            yield _row(FLOW_SIGNS[one["action"]], what, people, "", "", quoted(flow_reason(one, language)))
+    for one in coupon_rows(document):
+        what = f"{word('kind.coupon', language)} {_name(one['address'].removeprefix('coupon.'))}"
+        yield _row(COUPON_SIGNS[one["action"]], what, "", "", "", quoted(coupon_reason(one, language)))
 
 
 # --- details ------------------------------------------------------------------------------------------
@@ -205,6 +216,13 @@ def _audiences(document: Mapping[str, Any], language: str) -> Iterator[str]:
         people = word("plan.people", language, size=size(one["people"]))
         yield "   ".join([f"{cut(one['name'], _NAME_CELLS_MAX)}: {people}", *moved])
         yield from (f"{cut(one['name'], _NAME_CELLS_MAX)}: {line}" for line in linkage_lines(one, language))
+
+
+def _flows(document: Mapping[str, Any], language: str) -> Iterator[str]:
+    """One block a flow: who enters, and what becomes of the people inside."""
+    for block in flow_blocks(document, language):
+        first, *rest = (quoted(cut(line, _LINE_CELLS_MAX)) for line in block)
+        yield "\n".join([f"- {first}", *(f"  - {line.strip()}" for line in rest)])
 
 
 def _sends(document: Mapping[str, Any], language: str) -> Iterator[str]:

@@ -62,7 +62,8 @@ def agenda(document: Document, style: Style) -> Iterator[str]:
     language = style.language
     for one in document.get("needs_person", ()):
         state = word(f"state.{one['state']}", language)
-        text = word("status.delivery", language, name=neutralise(one["delivery"]), state=state)
+        key = "status.flow" if one["delivery"].startswith("flow.") else "status.delivery"
+        text = word(key, language, name=neutralise(one["delivery"]), state=state)
         yield style.paint("red", f"! {text}")
         why = word(f"status.why.{one['why']}", language)
         yield f"    {why}"

@@ -15,6 +15,7 @@ Document = dict[str, Any]
 _SHORT = 12
 _VERDICTS = (
     "accept-policy", "accept-shrunk", "forgotten", "moved", "not-sent", "paused", "resumed", "retry", "sent",
+    "test-begun", "tested",
 )  # fmt: skip
 _OPERATIONS = ("apply", "run", "resolve", "state", "import", "erase")
 

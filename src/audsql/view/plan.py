@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from audsql import catalog
 from audsql.catalog import word
 from audsql.source import cell_width
+from audsql.view.coupons import COUPON_SIGNS, coupon_reason, coupon_rows
 from audsql.view.drift import drift_lines
+from audsql.view.flows import FLOW_SIGNS, flow_blocks, flow_reason
 from audsql.view.numbers import duration, linkage_lines, losses_lines, moment, signed, size
 from audsql.view.operated import pause_lines
 from audsql.view.previews import message_lines
@@ -20,8 +24,8 @@ from audsql.view.times import later_quota_lines, time_lines
 from audsql.view.untrusted import cut
 
 __all__ = [
-    "DELIVERY_SIGNS", "UPLOAD_SIGNS", "guard_title", "human", "labels_of", "listed_changes", "meaning_line",
-    "overlap_lines", "send_lines", "summary_text",
+    "DELIVERY_SIGNS", "UPLOAD_SIGNS", "delivery_reason", "guard_title", "human", "labels_of", "listed_changes",
+    "meaning_line", "overlap_lines", "send_lines", "summary_text",
 ]  # fmt: skip
 
 UPLOAD_SIGNS = {"create": "+", "add": "~", "replace": "±", "wait": "+", "keep": "=", "find": "="}
@@ -37,6 +41,7 @@ DELIVERY_SIGNS = {
     "closed": ".",
     "edited": "!",
 }
+_REPEATS = ("schedule", "update", "keep")
 _ASCII_SIGNS = {"±": "+/-", "→": "->"}
 _COLOURS: dict[str, Colour] = {"+": "green", "~": "yellow", "±": "yellow", "-": "red", "!": "red", "=": "dim"}
 _LABEL_CELLS_MAX = 48
@@ -52,6 +57,7 @@ def human(document: dict[str, Any], style: Style, *, reported: bool = False) -> 
     sections = [
         [_header(document, style)],
         list(_changes(document, style)),
+        list(_flows(document, style)),
         list(_drift(document, style)),
         list(_messages(document, style)),
         list(_meanings(document, style)),
@@ -91,6 +97,8 @@ def _changes(document: dict[str, Any], style: Style) -> Iterator[str]:
     rows += [_cancelled_row(one, style) for one in document["cancelled"]]
     rows += [_moved_row(one, style) for one in document.get("moved", ())]
     rows += [_removed_row(one, style) for one in document.get("removed", ())]
+    rows += [_flow_row(one, style) for one in document.get("flows", ()) if one["action"] not in ("keep", "closing")]
+    rows += [_coupon_row(one, style) for one in coupon_rows(document)]
     yield from _table(rows, style)
     labels = labels_of(document)
     for one in sorted(deliveries, key=_urgency):
@@ -115,10 +123,18 @@ def _resource_row(one: dict[str, Any], style: Style) -> _Row:
 
 def _delivery_row(one: dict[str, Any], style: Style) -> _Row:
     name = _label(one["address"].removeprefix("delivery."))
-    at = moment(one["at"]) if one["at"] else word("plan.now", style.language)
-    reason = word(f"delivery.{one['action']}", style.language, at=at)
+    reason = delivery_reason(one, style.language)
     people = word("plan.people", style.language, size=size(one["people"]))
     return (DELIVERY_SIGNS[one["action"]], word("kind.delivery", style.language), name, people, "", "", reason)
+
+
+def delivery_reason(one: Mapping[str, Any], language: str) -> str:
+    """What is done about a delivery, with its time; of a repetition, its next time."""
+    following = one["repeats"]["next"] if "repeats" in one else ()
+    at = following[0]["at"] if following else one["at"]
+    shown = moment(at) if at else word("plan.now", language)
+    key = f"repeats.{one['action']}" if following and one["action"] in _REPEATS else f"delivery.{one['action']}"
+    return word(key, language, at=shown)
 
 
 def _cancelled_row(one: dict[str, Any], style: Style) -> _Row:
@@ -138,6 +154,28 @@ def _removed_row(one: dict[str, Any], style: Style) -> _Row:
     kept = one["action"] == "keep"
     reason = word("removed.keep" if kept else "removed.delete", style.language, count=len(one["addresses"]))
     return ("~" if kept else "-", word("kind.delivery", style.language), _label(one["name"]), "", "", "", reason)
+
+
+def _flow_row(one: dict[str, Any], style: Style) -> _Row:
+    people = "" if one["entering"] is None else word("plan.people", style.language, size=f"{one['entering']:,}")
+    shown = people if one["action"] in ("new", "change", "move") else ""
+    name, kind = _label(one["address"].removeprefix("flow.")), word("kind.flow", style.language)
+    return (FLOW_SIGNS[one["action"]], kind, name, shown, "", "", flow_reason(one, style.language))
+
+
+def _coupon_row(one: Mapping[str, Any], style: Style) -> _Row:
+    name, kind = _label(one["address"].removeprefix("coupon.")), word("kind.coupon", style.language)
+    return (COUPON_SIGNS[one["action"]], kind, name, "", "", "", coupon_reason(one, style.language))
+
+
+def _flows(document: dict[str, Any], style: Style) -> Iterator[str]:
+    """Who enters now, and what becomes of the people inside flows."""
+    blocks = list(flow_blocks(document, style.language))
+    if blocks:
+        yield style.paint("bold", word("plan.flows", style.language))
+    for first, *rest in blocks:
+        yield f"  {first}"
+        yield from (f"    {line}" for line in rest)
 
 
 def _messages(document: dict[str, Any], style: Style) -> Iterator[str]:
@@ -201,7 +239,14 @@ def _sends(delivery: dict[str, Any], labels: Mapping[str, str], style: Style) ->
 
 def labels_of(document: Mapping[str, Any]) -> dict[str, str]:
     """What audiences are called, by key."""
-    return {one["address"].split(".", 1)[1]: one["label"] for one in document["resource_changes"]}
+    later = {key: label for one in document["deliveries"] for key, label in _uploads_of(one).items()}
+    return {**later, **{one["address"].split(".", 1)[1]: one["label"] for one in document["resource_changes"]}}
+
+
+def _uploads_of(delivery: Mapping[str, Any]) -> Mapping[str, str]:
+    """What the uploads of a repetition are called, which stand in no change."""
+    found: Mapping[str, str] = delivery.get("repeats", {}).get("uploads", {})
+    return found
 
 
 def send_lines(delivery: Mapping[str, Any], labels: Mapping[str, str], language: str) -> list[str]:
@@ -223,9 +268,29 @@ def send_lines(delivery: Mapping[str, Any], labels: Mapping[str, str], language:
         if send.get("limit") is not None:
             parts.append(word("send.limit", language, limit=send["limit"]))
         lines.append("; ".join(parts))
+    lines += repeat_lines(delivery, language)
     if count > 1 and delivery.get("bound"):
         lines.append(word("send.bound", language, people=delivery["bound"]["people"]))
     return lines
+
+
+def repeat_lines(delivery: Mapping[str, Any], language: str) -> list[str]:
+    """The next times of a repetition, each with what it would reach today, and what becomes of a missed one."""
+    if "repeats" not in delivery:
+        return []
+    lines = []
+    for one in delivery["repeats"]["next"]:
+        people = word("plan.people", language, size=size(one["people"]))
+        end = word("status.until", language, end=moment(one["not_after"]))
+        lines.append(word("repeats.time", language, at=moment(one["at"]), until=end, people=people))
+    rule = delivery["repeats"]["rule"]
+    if rule["until"] is not None:
+        lines.append(word("repeats.until", language, at=moment(_in_zone(rule["until"], rule["zone"]))))
+    return [*lines, word(f"repeats.{rule['catch_up']}", language)]
+
+
+def _in_zone(text: str, zone: str) -> str:
+    return datetime.fromisoformat(text).astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
 
 
 def _whole(tree: dict[str, Any], labels: Mapping[str, str]) -> str:

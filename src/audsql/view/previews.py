@@ -52,6 +52,9 @@ def message_lines(document: Mapping[str, Any], language: str) -> list[str]:
         state = word(f"message.{message['state']}", language)
         lines.append(f"{cut(neutralise(message['name']), 48)}: {state}   {message['digest'][:19]}")
         lines += [f"  {neutralise(outline(one))}" for one in contents.get(message["name"], ())]
+        for one in message.get("personal", {}).get("previews", ()):
+            said = _nothing_said(one, language) or cut(str(one["text"]), _PART_CELLS_MAX)
+            lines.append(f"    {word('preview.' + one['person'], language)}: {neutralise(said)}")
     if len(messages) > _TERMINAL_MESSAGES_MAX:
         lines.append(word("markdown.more", language, count=len(messages) - _TERMINAL_MESSAGES_MAX))
     return lines
@@ -69,6 +72,19 @@ def message_blocks(document: Mapping[str, Any], language: str) -> Iterator[str]:
             rest = f" +{len(hosts) - _HOSTS_MAX}" if len(hosts) > _HOSTS_MAX else ""
             lines.append(f"· {word('message.hosts', language)} {named}{rest}")
         yield "\n".join([" ".join(lines), "", *_bubbles(contents.get(message["name"], ()), language)])
+        for one in message.get("personal", {}).get("previews", ()):
+            nothing = _nothing_said(one, language)
+            said = [quoted(nothing)] if nothing else list(_bubbles(one["messages"], language))
+            yield "\n".join([f"{word('preview.' + one['person'], language)}:", "", *said])
+
+
+def _nothing_said(preview: Mapping[str, Any], language: str) -> str:
+    """Why an invented person would get nothing; '' where they would get something."""
+    if "missing" in preview:
+        return word("preview.missing", language, column=cut(preview["missing"], 48))
+    if "problem" in preview:
+        return word("preview.problem", language, code=preview["problem"])
+    return ""
 
 
 def _bubbles(content: Sequence[Mapping[str, Any]], language: str) -> Iterator[str]:

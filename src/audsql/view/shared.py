@@ -39,6 +39,13 @@ _SHAPE: Mapping[str, Any] = {
             "bound": {"people": _COUNT},
         }
     ],
+    "flows": [
+        {
+            "entering": _COUNT,
+            "arms": [{"people": _COUNT}],
+            "inside": [{"people": _COUNT, "steps": [{"people": _COUNT, "held": _COUNT}]}],
+        }
+    ],
     "overlaps": {"listed": [{"people": _SIZE}]},
     "drift": [{"before": _COUNT, "now": _COUNT}],
     "quota": [_SIZE],
@@ -83,7 +90,7 @@ def masked(document: Mapping[str, Any], floor: int = FLOOR) -> dict[str, Any]:
         return number
 
     _over(document, _SHAPE, "", note)
-    marks = _marks(counts, floor) if floor else {}
+    marks = _marks(counts, floor, _sums_of_flows(document, floor)) if floor else {}
     found = _over(document, _SHAPE, "", marks.get)
     return dict(found)
 
@@ -141,15 +148,32 @@ def _sized(size: Mapping[str, Any], place: str, change: _Change) -> dict[str, An
 # --- what is hidden -------------------------------------------------------------------------------------
 
 
-def _marks(counts: Mapping[str, int], floor: int) -> dict[str, str]:
-    """The text in place of each number that is hidden.
+def _sums_of_flows(document: Mapping[str, Any], floor: int) -> frozenset[int]:
+    """Totals of flows of which a part is small: who enters with the arms that they take, nested ones included, and who
+    is inside with the steps where they stand."""
+    found: set[int] = set()
+    for flow in document.get("flows", ()):
+        arms = [one["people"] for one in flow["arms"]]
+        if any(0 < one < floor for one in arms):
+            branches = {one["step"] for one in flow["arms"]}
+            around = {f"{one['step']}.{one['arm']}": one["people"] for one in flow["arms"]}
+            found |= {people for arm, people in around.items() if any(step.startswith(f"{arm}.") for step in branches)}
+            found |= {flow["entering"]} - {None}
+        for inside in flow["inside"]:
+            if any(0 < one["people"] < floor for one in inside["steps"]):
+                found.add(inside["people"])
+    return frozenset(found)
+
+
+def _marks(counts: Mapping[str, int], floor: int, sums_hidden: frozenset[int] = frozenset()) -> dict[str, str]:
+    """The text in place of each number that is hidden. `sums_hidden`: numbers that are hidden for what they sum up.
 
     Numbers that are equal count as one: a reader may know that they are, and hiding more gives away less.
     """
     totals = {place for place in counts if any(fnmatchcase(place, pattern) for pattern in _TOTALS)}
     values = {str(number): number for place, number in counts.items() if place not in totals}
     sums, unseen = _sums({place: number for place, number in counts.items() if place not in totals}, values)
-    found = hidden_counts(values, sums, floor, unseen)
+    found = hidden_counts(values, sums, floor, unseen) | {str(one) for one in sums_hidden}
     marks = {
         place: shown(number, True, floor)
         for place, number in counts.items()

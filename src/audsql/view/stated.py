@@ -16,6 +16,7 @@ __all__ = ["human"]
 Document = dict[str, Any]
 _KINDS = (
     "resource", "occurrence", "operation", "audience_operation", "spent_plan", "applied_plan", "resolution", "size",
+    "flow_version",
 )  # fmt: skip
 
 

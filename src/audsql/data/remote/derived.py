@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
 from audsql.data.buckets import BUCKETS
-from audsql.data.derived import link_of
+from audsql.data.derived import bucket_kinds, link_of
 from audsql.data.engine import LinkageLoss, LinkKey
 from audsql.data.remote.backend import Piece
 from audsql.data.remote.emitter import Statement, difference
@@ -49,7 +49,8 @@ def derive(
     order = with_parts(atoms)
     read = {atom.key: base[atom.key] for atom in order if not isinstance(atom, Bucket | Mapped) and atom.key in base}
     people: dict[str, People] = dict(read)
-    for bucket, kinds in _bucket_kinds(order, atoms, read):
+    kinds_read = {key: one.kind for key, one in read.items() if isinstance(one, RemoteSet)}
+    for bucket, kinds in bucket_kinds(order, atoms, kinds_read):
         known = {kind: _known(session, kind, order, read, links) for kind in kinds}
         people[bucket.key] = Hashed({kind: _bucket(session, buckets, bucket, one) for kind, one in known.items()})
     losses: dict[str, LinkageLoss] = {}
@@ -104,27 +105,6 @@ def _known(
             found = Statement(f"SELECT DISTINCT found AS person FROM {links[key]}")
             sets.append(RemoteSet(kind, session.keep(found)))
     return whole_union([RemoteSet(kind, None), *sets], session.keep)
-
-
-def _bucket_kinds(
-    order: Sequence[Atom], atoms: Sequence[Atom], read: Mapping[str, People]
-) -> Iterator[tuple[Bucket, tuple[IdKind, ...]]]:
-    """Each bucket with the kinds of id that it stands beside."""
-    beside: dict[str, set[IdKind]] = {atom.key: set() for atom in order if isinstance(atom, Bucket)}
-    if not beside:
-        return
-    sets = (read.get(atom.key) for atom in atoms)
-    outside: set[IdKind] = {one.kind for one in sets if isinstance(one, RemoteSet) and one.kind is not None}
-    outside |= {atom.to for atom in atoms if isinstance(atom, Mapped)}
-    for atom in atoms:
-        if isinstance(atom, Bucket):
-            beside[atom.key] |= outside
-    for atom in order:
-        if isinstance(atom, Mapped):
-            for part in atoms_of(atom.inner):
-                if isinstance(part, Bucket):
-                    beside[part.key].add(atom.kind)
-    yield from ((atom, tuple(sorted(beside[atom.key]))) for atom in order if isinstance(atom, Bucket))
 
 
 def _bucket(session: RemoteSession, buckets: BucketTables, atom: Bucket, known: RemoteSet) -> RemoteSet:

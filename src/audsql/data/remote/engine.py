@@ -15,10 +15,11 @@ from pathlib import Path
 
 from audsql.data import cache as store
 from audsql.data.alike import keep_out_of_git, project_secret, source_digest, write_failure
+from audsql.data.code_pools import Codes, read_codes
 from audsql.data.content import Content
 from audsql.data.declared import Declared, Wanted, declared_source, source_name, wanted_of
 from audsql.data.derived import link_of
-from audsql.data.engine import EngineFailure, LinkKey, Materialised
+from audsql.data.engine import EngineFailure, LinkKey, Materialised, RowColumn, TableRows
 from audsql.data.erased import NOBODY_ERASED, Erased, is_erased
 from audsql.data.fingerprint import ids_from, keyed_digest
 from audsql.data.keys import Keys
@@ -29,13 +30,18 @@ from audsql.data.remote.emitter import difference
 from audsql.data.remote.reading import Found, FoundLinks, Reading, id_texts_of, read_source
 from audsql.data.remote.session import RemoteSession, id_pieces
 from audsql.data.remote.sets import NOBODY, People, RemoteSet, evaluate, kind_of_both, whole_union
+from audsql.data.rowwise import Rowwise, read_rows
 from audsql.diag import Diagnostic
-from audsql.meaning.ir import Atom, Expression, IdKind, Linked, Mapped, Project, Rows, Uploaded
+from audsql.meaning.ir import Atom, CodePool, Expression, Followers, IdKind, Linked, Mapped, Project, Rows, Uploaded
 from audsql.meaning.lineage import with_parts
 from audsql.records import dataclass
 from audsql.source import Span
 
 __all__ = ["RemoteEngine", "open_remote"]
+
+
+# Sets are held elsewhere; here are only the rows of one table at a time.
+_ROWS_BYTES = 1 << 30
 
 
 def open_remote(
@@ -82,7 +88,7 @@ class RemoteEngine:
         own = [atom for atom in atoms if atom.world == "own"]
         by_source: dict[str, dict[str, Atom]] = {}
         for atom in with_parts(own):
-            if isinstance(atom, Uploaded | Rows | Linked | Mapped):
+            if isinstance(atom, Uploaded | Rows | Linked | Mapped | Followers):
                 by_source.setdefault(source_name(atom), {})[atom.key] = atom
         try:
             for name in sorted(by_source):
@@ -91,6 +97,20 @@ class RemoteEngine:
             return _materialised(self, reading, own)
         except EngineFailure as failure:
             return Materialised({}, {}, {}), (*_distinct(reading.problems), failure.diagnostic)
+
+    def rows(
+        self,
+        table: str,
+        columns: Sequence[RowColumn] | None,
+        as_of: datetime,
+        pinned: Mapping[str, str] | None = None,
+        account: str = "",
+    ) -> tuple[TableRows | None, tuple[Diagnostic, ...]]:
+        """See the port. Rows are read here, as every file is, and do not travel."""
+        return read_rows(_place(self), table, columns, as_of, pinned or {}, account)
+
+    def codes(self, pool: CodePool, as_of: datetime) -> tuple[Codes | None, tuple[Diagnostic, ...]]:
+        return read_codes(_place(self), pool, as_of)
 
     def derive(
         self,
@@ -163,6 +183,12 @@ class RemoteEngine:
 
     def loaded(self, names: Sequence[str]) -> Iterator[tuple[str, RemoteSet | None]]:
         return ((name, self.load(name)) for name in names)
+
+
+def _place(engine: RemoteEngine) -> Rowwise:
+    """Where rows and codes are read from."""
+    return Rowwise(engine.project, engine.root, engine.cache, engine.keys, engine.erased, engine.queries,
+                   _ROWS_BYTES)  # fmt: skip
 
 
 # --- one source -------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from audsql.syntax import ast
 
 __all__ = ["unused", "unused_variables"]
 
-_KINDS = frozenset({"upload", "table", "verb", "message", "audience", "split", "param"})
-_NAMING_ENTRIES = frozenset({"send", "table"})
+_KINDS = frozenset({"upload", "table", "verb", "codes", "coupon", "message", "audience", "split", "param"})
+_NAMING_ENTRIES = frozenset({"send", "table", "coupon"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,9 @@ def unused(subject: Subject) -> Iterator[Diagnostic]:
     expanded = (file for file in subject.analysis.expanded.files if id(file) not in own)
     used = _used((*subject.nodes, *(node for file in expanded for node in nodes_of(file.statements))))
     used.names.update(_linkages(project))
+    if any(isinstance(one, ir.RequireTested) for one in project.requirements):
+        # Who tries the messages is named on the command line (`send-test --to`).
+        used.names.update(one.name for one in project.uploads if one.id_kind == "user_id")
     names = subject.analysis.scope.symbols.names
     for symbol in names.values():
         if isinstance(symbol.node, ast.Verb) and symbol.name in used.names:
@@ -94,6 +97,8 @@ def _used(nodes: Iterable[Any]) -> _Used:
                 found.names.update(_texts(value))
             case ast.SendStep(messages=messages):
                 found.names.update(_texts(messages))
+            case ast.Field(pool=ast.Name(text=text)):
+                found.names.add(text)
             case ast.TriggerOn(table=table):
                 found.names.add(table.text)
             case ast.Word(text=text):
