@@ -153,7 +153,7 @@ def seams(remember: bool = True) -> Iterator[None]:
         patch.object(holding, "os", SimpleNamespace(getpid=_pid, kill=_signal)),
         patch.object(applying, "keep_backup", lambda one, store, before: ()),
         # Files beside the state: there is no folder here.
-        patch.object(applying, "note", lambda one, store, keys: None),
+        patch.object(applying, "note", lambda one, store, keys, changed=True: None),
         patch.object(applying, "forget_old", lambda one, state, now: 0),
         patch.object(applying, "user_name", lambda: "lab"),
         patch.object(holding, "user_name", lambda: "lab"),
