@@ -4,7 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-WORKERS ?= 2
+# One more than the cores of a small machine: tests often wait for the disk.
+WORKERS ?= 3
 SEED ?= 1
 MUTANTS ?= 1000
 INPUTS ?= 1000000

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,12 @@ from documents import DOCS, alone, blocks_of, check_outputs
 EXAMPLES = DOCS.parent / "examples"
 NAMES = sorted(path.stem for path in (DOCS / "examples").glob("*.md") if not path.stem.endswith(".ja"))
 PAGES = [f"examples/{name}{suffix}.md" for name in NAMES for suffix in ("", ".ja")]
+ALL = bool(os.environ.get("AUDSQL_SWEEP") or os.environ.get("AUDSQL_REWRITE"))
+# Each page every second day.
+PLAYED = PAGES if ALL else [page for at, page in enumerate(PAGES) if (at // 2 + at + date.today().toordinal()) % 2]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PLAYED)
 def test_outputs_are_what_the_tool_prints(
     page: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 Random worlds and projects go through the whole product, from text to the simulator's inbox, while tags, attributes,
 clicks and friends change between the sends; the naive evaluator judges who got what. `make sweep` runs 20,000 pairs,
-`make test` 300 of them, others with each commit. AUDSQL_PAIRS and AUDSQL_PAIRS_FROM choose other ones.
+`make test` 200 of them, others with each commit. AUDSQL_PAIRS and AUDSQL_PAIRS_FROM choose other ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shrink import shrink
 from worlds import CALLED, LEFT, LINKED, UNLISTED, Case, Wish, atom, spec
 
 SWEEP = bool(os.environ.get("AUDSQL_SWEEP"))
-PAIRS = int(os.environ.get("AUDSQL_PAIRS") or (20_000 if SWEEP else 300))
+PAIRS = int(os.environ.get("AUDSQL_PAIRS") or (20_000 if SWEEP else 200))
 SHARD = 100
 WIRED = 20 if SWEEP else 2
 CASES = Path(__file__).parent / "cases"

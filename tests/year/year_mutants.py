@@ -43,14 +43,14 @@ def _without(reason: str) -> Any:
     return staying
 
 
-def _again_at_once(persons: Any, last: Any, pause: Any, now: Any) -> Iterator[tuple[int, str]]:
+def _again_at_once(persons: Any, last: Any, pause: Any, now: Any, numbering: Any) -> Iterator[tuple[int, str]]:
     """Whoever stays in the set goes round."""
     for at, person in enumerate(persons):
         place = last.get(person)
         if place is None:
             yield at, "1"
         elif enter.is_over(place):
-            yield at, str(int(place.entry) + 1)
+            yield at, numbering.after(place)
 
 
 class _NoHours(walk._Hours):
